@@ -1,0 +1,7 @@
+# Debian packages, by what they are for. Sourced by tests/run.sh and examples/run.sh.
+# shellcheck shell=bash disable=SC2034
+packages_build=(gcc g++ libc6-dev cmake ninja-build pkg-config
+	liburcu-dev libhwloc-dev libboost-context-dev libjemalloc-dev
+	libmicrohttpd-dev libjansson-dev)
+packages_test=(clang-14 libclang-rt-14-dev clang-format-14 clang-format libcmocka-dev
+	binutils curl spin strace shellcheck codespell)

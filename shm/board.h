@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shm/board.h - what a process shows of its workers, and the bells by which others wake them.
+ *
+ *   board: written by its process, sealed so that others can only map it for reading
+ *   +--------+------------------------------+------------------------------+----
+ *   | header | worker 0: status | counters  | worker 1: status | counters  | ...
+ *   +--------+------------------------------+------------------------------+----
+ *   bells: one word a worker, which everybody may count up
+ *
+ * Why       Tools and siblings read how a worker does without asking it: nothing is sent, nobody disturbed.
+ * Threads   board_count and board_show: that worker's thread. Reading: anybody, at any time.
+ * Progress  wait-free. A reader sees each number whole; numbers read together may be of different moments.
+ * Death     A dead process's board stays as it was for those who have it mapped.
+ */
+#ifndef PINION_SHM_BOARD_H
+#define PINION_SHM_BOARD_H
+
+#include "shm/segment.h"
+
+struct board {
+	struct segment segment;
+	struct segment bell_segment;
+	struct board_worker *workers;
+	uint32_t count;
+};
+
+/* Makes both segments. 0 or -errno, then nothing is left. */
+int pinioni_board_create(struct board *b, const char *name, uint32_t workers)
+    __attribute__((warn_unused_result));
+void pinioni_board_destroy(struct board *b);
+
+static inline _Atomic uint32_t *
+board_bell(const struct board *b, uint32_t worker)
+{
+	return &(
+	    (struct port_doors *)(b->bell_segment.base + sizeof(struct segment_header)))[worker]
+		    .bell;
+}
+
+/* The worker itself. A plain addition: there is one writer. */
+static inline void
+board_count(struct board_worker *w, enum board_counter which, uint64_t more)
+{
+	/* relaxed twice: a number for people, with one writer. */
+	uint64_t now = atomic_load_explicit(&w->counters[which], memory_order_relaxed);
+
+	atomic_store_explicit(&w->counters[which], now + more, memory_order_relaxed);
+}
+
+static inline uint64_t
+board_read(const struct board_worker *w, enum board_counter which)
+{
+	/* relaxed: as above. */
+	return atomic_load_explicit(&w->counters[which], memory_order_relaxed);
+}
+
+#endif

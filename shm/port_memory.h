@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shm/port_memory.h - a port segment: the room of one calling thread, cut into its parts.
+ *
+ * Picture   in shm/format.h. Slots first count as used when their memory is committed: all of them, and
+ *           the faults, at once; the arena step by step (shm/arena.h).
+ * Threads   One at a time, until published; then each part by its own rules.
+ * Memory    The port's owner creates and destroys it, after the last request that names it has ended.
+ */
+#ifndef PINION_SHM_PORT_MEMORY_H
+#define PINION_SHM_PORT_MEMORY_H
+
+#include "shm/ready.h"
+#include "shm/segment.h"
+
+struct port_memory {
+	struct segment segment;
+	struct port_doors *doors;
+	struct ready_set *ready;
+	struct result_place *places;
+	struct slot *slots;
+	struct fault *faults;
+	size_t arena_base;
+	size_t arena_size;
+	uint32_t slot_count;
+};
+
+/* Maps it; nothing is committed, so that it can be bound to a node first. 0 or -errno. */
+int pinioni_port_memory_map(struct port_memory *m, const char *name, uint32_t slots,
+    size_t arena_bytes, bool huge_pages) __attribute__((warn_unused_result));
+
+/* Commits slots and faults, sets every slot to {generation, DONE}, seals and publishes. 0 or -errno. */
+int pinioni_port_memory_publish(struct port_memory *m, uint64_t generation)
+    __attribute__((warn_unused_result));
+
+/* Bytes that lie before the arena, all committed. */
+static inline size_t
+port_memory_fixed(const struct port_memory *m)
+{
+	return m->arena_base;
+}
+
+static inline void
+port_memory_unmap(struct port_memory *m)
+{
+	pinioni_segment_destroy(&m->segment);
+}
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shm/slot.h - where one call's result is or will be; a future without a heap.
+ *
+ *   word = kind 8 | generation 48 | flags 8
+ *
+ *   {g-1, DONE} -- owner submits call g: no store at all ---------------------------------+
+ *       | owner wants to be told:        {g, TELL}     somebody else waits: {g, FOREIGN}   |
+ *       | (compare-exchange from what was read, in a loop; both may be set)                |
+ *       v                                                                                  v
+ *   callee writes the result, then exchanges the word with {g, DONE}; the old flags say who to tell:
+ *       TELL      set the slot's bit in the owner's ready bitmap and ring its bell if it sleeps
+ *       FOREIGN   wake whoever waits on the word itself, and ring all workers
+ *       ENDED     keep that flag: a kept result's last reference was given back before it was there
+ *
+ * Threads   owner: slot_poll, slot_ask, slot_retire. callee, one at a time: slot_write, slot_complete.
+ *           anybody with a reference: slot_watch, slot_copy, slot_end.
+ * Progress  wait-free but for the compare-exchanges, which are lock-free.
+ * Memory    in the owner's port segment; only the owner decides that a slot is used again.
+ * Death     a slot is reused only after DONE of its last generation, so a late or dead callee never
+ *           hits a newer call; what it left half-written is behind a word that is not DONE.
+ * Stale     a slot whose reference left its owner is retired ({g+1, DONE}) before it is reused, so
+ *           that slot_copy finds the word changed and says -ESTALE.
+ *
+ * Edges     (release -> acquire: what becomes safe)
+ *   D  word   complete -> poll, watch   status, length, bytes, payload and fault may be read
+ *   V  bytes  write -> copy             bytes newer than the copied word mean a newer word
+ */
+#ifndef PINION_SHM_SLOT_H
+#define PINION_SHM_SLOT_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "shm/format.h"
+
+enum slot_flag {
+	SLOT_DONE = 1,
+	SLOT_TELL = 2,
+	SLOT_FOREIGN = 4,
+	SLOT_ENDED = 8,
+};
+
+static inline uint64_t
+slot_word(uint64_t generation, unsigned flags)
+{
+	return (generation & GENERATION_MASK) << 8 | flags;
+}
+
+static inline uint64_t
+slot_word_generation(uint64_t word)
+{
+	return word >> 8 & GENERATION_MASK;
+}
+
+static inline unsigned
+slot_word_kind(uint64_t word)
+{
+	return (unsigned)(word >> 56);
+}
+
+static inline bool
+slot_word_is_done(uint64_t word, uint64_t generation)
+{
+	return (word & (GENERATION_MASK << 8 | SLOT_DONE)) == slot_word(generation, SLOT_DONE);
+}
+
+/* Pending: call g was submitted over {g-1, DONE}, or somebody already waits for it. */
+static inline bool
+slot_word_is_pending(uint64_t word, uint64_t generation)
+{
+	uint64_t at = slot_word_generation(word);
+
+	return (word & SLOT_DONE) != 0 ? at == ((generation - 1) & GENERATION_MASK)
+				       : at == generation;
+}
+
+/* Owner. True: the result may be read. */
+static inline bool
+slot_poll(const struct slot *s, uint64_t generation)
+{
+	/* D */
+	return slot_word_is_done(atomic_load_explicit(&s->word, memory_order_acquire), generation);
+}
+
+enum slot_state {
+	SLOT_IS_PENDING,
+	SLOT_IS_DONE,
+	SLOT_IS_STALE,
+};
+
+static inline enum slot_state
+slot_word_state(uint64_t word, uint64_t generation)
+{
+	if (slot_word_is_done(word, generation))
+		return SLOT_IS_DONE;
+	return slot_word_is_pending(word, generation) ? SLOT_IS_PENDING : SLOT_IS_STALE;
+}
+
+/* Anybody. */
+static inline enum slot_state
+slot_look(const struct slot *s, uint64_t generation)
+{
+	/* D */
+	return slot_word_state(atomic_load_explicit(&s->word, memory_order_acquire), generation);
+}
+
+/* Sets `flag` while call g is pending; SLOT_IS_PENDING means it will be served by the completion. */
+static inline enum slot_state
+slot_flag_while_pending(struct slot *s, uint64_t generation, unsigned flag)
+{
+	for (;;) {
+		/* D: if it is done already, the caller goes on to read the result. */
+		uint64_t seen = atomic_load_explicit(&s->word, memory_order_acquire);
+		unsigned flags = (seen & SLOT_DONE) != 0 ? 0 : (unsigned)(seen & 0xff);
+
+		if (!slot_word_is_pending(seen, generation))
+			return slot_word_state(seen, generation);
+		/* relaxed twice: asking publishes nothing, and a failure looks again. */
+		if ((flags & flag) != 0 || atomic_compare_exchange_weak_explicit(&s->word, &seen,
+					       slot_word(generation, flags | flag),
+					       memory_order_relaxed, memory_order_relaxed))
+			return SLOT_IS_PENDING;
+	}
+}
+
+/* Owner: tell me, by bitmap and bell. */
+static inline enum slot_state
+slot_ask(struct slot *s, uint64_t generation)
+{
+	return slot_flag_while_pending(s, generation, SLOT_TELL);
+}
+
+/* Not the owner: wake me on the word. */
+static inline enum slot_state
+slot_watch(struct slot *s, uint64_t generation)
+{
+	return slot_flag_while_pending(s, generation, SLOT_FOREIGN);
+}
+
+/* Callee, before slot_complete. length <= SLOT_BYTES. */
+static inline void
+slot_write(struct slot *s, const void *bytes, uint32_t length)
+{
+	for (uint32_t at = 0; at < length; at += 8) {
+		uint64_t word = 0;
+
+		memcpy(&word, (const char *)bytes + at, length - at < 8 ? length - at : 8);
+		/* V */
+		atomic_store_explicit(&s->bytes[at / 8], word, memory_order_release);
+	}
+}
+
+/* Callee, its last touch. Returns the flags that were set for this call: who wants to be told. */
+static inline unsigned
+slot_complete(struct slot *s, uint64_t generation, unsigned kind)
+{
+	uint64_t done = slot_word(generation, SLOT_DONE) | (uint64_t)kind << 56;
+	/* D */
+	uint64_t old = atomic_exchange_explicit(&s->word, done, memory_order_release);
+	unsigned flags = slot_word_generation(old) == (generation & GENERATION_MASK)
+	    ? (unsigned)(old & 0xff)
+	    : 0;
+
+	if ((flags & SLOT_ENDED) != 0) {
+		/* relaxed: only the owner acts on it, after it has seen DONE. */
+		atomic_fetch_or_explicit(&s->word, SLOT_ENDED, memory_order_relaxed);
+	}
+	return flags & ~(unsigned)SLOT_DONE;
+}
+
+/* Anybody: the last reference to a kept result is given back. False: it was stale. */
+static inline bool
+slot_end(struct slot *s, uint64_t generation)
+{
+	/* relaxed: giving back publishes nothing. */
+	uint64_t seen = atomic_load_explicit(&s->word, memory_order_relaxed);
+
+	for (;;) {
+		bool done = slot_word_is_done(seen, generation);
+		uint64_t next = seen | SLOT_ENDED;
+
+		if (!done && !slot_word_is_pending(seen, generation))
+			return false;
+		if (!done)
+			next = slot_word(generation,
+			    ((seen & SLOT_DONE) != 0 ? 0 : (unsigned)(seen & 0xff)) | SLOT_ENDED);
+		/* relaxed twice: as above. */
+		if (atomic_compare_exchange_weak_explicit(
+			&s->word, &seen, next, memory_order_relaxed, memory_order_relaxed))
+			return true;
+	}
+}
+
+/* Owner, of a slot that is DONE and whose reference left its thread: makes every copy of it stale. */
+static inline void
+slot_retire(struct slot *s, uint64_t generation)
+{
+	/* relaxed: whoever writes the slot next was sent there by a later message. */
+	atomic_store_explicit(&s->word, slot_word(generation + 1, SLOT_DONE), memory_order_relaxed);
+}
+
+/*
+ * Not the owner, of a slot seen DONE: copies a short result. False: it was retired meanwhile, and
+ * what was copied is nothing.
+ */
+static inline bool
+slot_copy(const struct slot *s, uint64_t generation, void *to, uint32_t length)
+{
+	for (uint32_t at = 0; at < length; at += 8) {
+		/* V */
+		uint64_t word = atomic_load_explicit(&s->bytes[at / 8], memory_order_acquire);
+
+		memcpy((char *)to + at, &word, length - at < 8 ? length - at : 8);
+	}
+	/* relaxed: V has ordered it after the bytes. */
+	return slot_word_is_done(atomic_load_explicit(&s->word, memory_order_relaxed), generation);
+}
+
+#endif
