@@ -108,22 +108,49 @@ carve_for(struct arena *a, unsigned class)
 	return 0;
 }
 
+/* Puts a block of `class` on its stack. */
+static int
+find_for(struct arena *a, unsigned class)
+{
+	if (a->heads[class] != ARENA_NONE || split_for(a, class))
+		return 0;
+	return carve_for(a, class);
+}
+
 int
 pinioni_arena_take_slow(struct arena *a, size_t bytes, uint32_t *at)
 {
 	unsigned class = arena_class(bytes);
-	int err = 0;
 
 	if (bytes > a->size)
 		return -EMSGSIZE;
-	if (a->heads[class] == ARENA_NONE && !split_for(a, class))
-		err = carve_for(a, class);
-	if (err != 0) {
+	if (find_for(a, class) != 0) {
 		pinioni_arena_join(a);
-		if (a->heads[class] == ARENA_NONE && !split_for(a, class))
+		if (find_for(a, class) != 0)
 			return -ENOBUFS;
 	}
 	return arena_take(a, bytes, at);
+}
+
+/* Makes of what is free behind the last block given out untouched memory again: a block larger than
+ * that end can then be carved across it. It stays committed. */
+static void
+trim(struct arena *a)
+{
+	uint32_t end = (uint32_t)(a->used / ARENA_GRANULE), keep = 0;
+
+	for (uint32_t at = 0; at < end;) {
+		bool is_free = (a->tag[at] & ARENA_STATE) == ARENA_FREE;
+
+		at += UINT32_C(1) << (a->tag[at] & ARENA_CLASS);
+		if (!is_free)
+			keep = at;
+	}
+	for (uint32_t at = keep, next; at < end; at = next) {
+		next = at + (UINT32_C(1) << (a->tag[at] & ARENA_CLASS));
+		a->tag[at] = ARENA_INSIDE;
+	}
+	a->used = (size_t)keep * ARENA_GRANULE;
 }
 
 void
@@ -142,6 +169,8 @@ pinioni_arena_join(struct arena *a)
 				a->tag[at + step] = ARENA_INSIDE;
 			}
 	}
+	trim(a);
+	end = (uint32_t)(a->used / ARENA_GRANULE);
 	for (unsigned class = 0; class < ARENA_CLASSES; class ++)
 		a->heads[class] = ARENA_NONE;
 	for (uint32_t at = 0; at < end; at += UINT32_C(1) << (a->tag[at] & ARENA_CLASS))
@@ -172,9 +201,10 @@ pinioni_arena_find_loan(const struct arena *a, const void *p, size_t bytes, uint
 		uint32_t first = granule & ~((UINT32_C(1) << class) - 1);
 
 		if (a->tag[first] == (ARENA_LOANED | class)) {
+			size_t within = offset - (size_t)first * ARENA_GRANULE;
+
 			*at = first;
-			return offset - (size_t)first * ARENA_GRANULE + bytes <=
-			    (size_t)ARENA_GRANULE << class;
+			return bytes <= ((size_t)ARENA_GRANULE << class) - within;
 		}
 	}
 	return false;

@@ -86,7 +86,8 @@ enum message_kind {
 };
 
 enum message_flag {
-	MESSAGE_STAMP = 1, /* the caller wants the time of completion in the slot */
+	MESSAGE_STAMP = 1,  /* the caller wants the time of completion in the slot */
+	MESSAGE_FOLLOW = 2, /* its argument was handed to this worker, and may arrive later */
 };
 
 enum {
@@ -100,11 +101,11 @@ struct message {
 	uint16_t port; /* whose slot it is */
 	uint16_t target;
 	uint8_t method;
-	uint8_t kind;    /* enum message_kind */
-	uint8_t length;  /* bytes used of record, or RECORD_OUTSIDE */
-	uint8_t flags;   /* enum message_flag */
-	uint16_t refs;   /* bit i: argument i is a struct record_ref */
-	uint32_t moment; /* reserved for deadlines: 0 */
+	uint8_t kind;      /* enum message_kind */
+	uint8_t length;    /* bytes used of record, or RECORD_OUTSIDE */
+	uint8_t flags;     /* enum message_flag */
+	uint16_t refs;     /* bit i: argument i is a struct record_ref */
+	uint32_t function; /* of a task: its index in the process; else 0 */
 	alignas(8) uint8_t record[MESSAGE_RECORD];
 };
 static_assert(sizeof(struct message) == 56, "segment format");
@@ -189,11 +190,12 @@ struct port_doors {
 struct board_worker {
 	alignas(PINION_LINE) _Atomic uint64_t epoch; /* asleep when odd; see shm/bell.h */
 	_Atomic uint32_t mode;                       /* enum board_mode */
-	_Atomic uint32_t depth;                      /* requests queued or running here */
-	_Atomic uint32_t surplus;                    /* requests that a sibling could start now */
 	_Atomic uint32_t cpu;                        /* pinned to; BOARD_CPU_ANY: nowhere */
-	_Atomic uint64_t heartbeat;                  /* turns of the loop that did something */
-	alignas(PINION_LINE) _Atomic uint64_t counters[16]; /* enum board_counter */
+	/* Written with every request: kept off the line that every caller looks at. */
+	alignas(PINION_LINE) _Atomic uint64_t heartbeat; /* turns of the loop that did something */
+	_Atomic uint32_t depth;                          /* requests queued or running here */
+	uint32_t reserved;
+	_Atomic uint64_t counters[14]; /* enum board_counter */
 };
 static_assert(sizeof(struct board_worker) == 2 * PINION_LINE, "segment format");
 enum board_mode {
@@ -219,7 +221,7 @@ enum board_counter {
 	COUNT_RINGS,     /* sleepers it woke */
 	BOARD_COUNTERS,
 };
-static_assert(BOARD_COUNTERS <= 16, "board_worker.counters");
+static_assert(BOARD_COUNTERS <= 14, "board_worker.counters");
 
 /* The directory: which replicas a deployment has and where they live, under a sequence lock. */
 struct directory_head {

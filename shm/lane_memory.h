@@ -39,6 +39,20 @@ lane_memory_head(const struct lane_memory *m, uint32_t lane)
 	return (struct lane_head *)(m->segment.base + sizeof(struct segment_header)) + lane;
 }
 
+/* Anybody: the consumer has taken all that was published. */
+static inline bool
+lane_is_taken(const struct lane_memory *m, uint32_t lane, uint64_t mask)
+{
+	/* C */
+	uint64_t taken =
+	    atomic_load_explicit(&lane_memory_head(m, lane)->taken, memory_order_acquire);
+
+	/* relaxed: a message pushed after this look is the next look's. */
+	return atomic_load_explicit(
+		   &lane_memory_cells(m, lane)[taken & mask].sequence, memory_order_relaxed) !=
+	    taken + 1;
+}
+
 static inline void
 lane_memory_unmap(struct lane_memory *m)
 {

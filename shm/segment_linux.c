@@ -154,11 +154,15 @@ pinioni_segment_check(const struct segment_header *shared, enum segment_kind kin
 {
 	/* M */
 	uint64_t magic = atomic_load_explicit(&shared->magic, memory_order_acquire);
-	uint32_t version = shared->version, found = shared->kind;
-	uint64_t hash = shared->layout_hash, said = shared->size;
+	uint64_t hash, said;
+	uint32_t version, found;
 
 	if (magic == 0)
-		return -EAGAIN;
+		return -EAGAIN; /* the rest may be half written */
+	version = shared->version;
+	found = shared->kind;
+	hash = shared->layout_hash;
+	said = shared->size;
 	if (magic != SEGMENT_MAGIC || found != (uint32_t)kind || said != size)
 		return -EBADMSG;
 	if (version != SEGMENT_VERSION || hash != pinioni_segment_layout_hash())

@@ -118,9 +118,10 @@ slot_flag_while_pending(struct slot *s, uint64_t generation, unsigned flag)
 		if (!slot_word_is_pending(seen, generation))
 			return slot_word_state(seen, generation);
 		/* relaxed twice: asking publishes nothing, and a failure looks again. */
-		if ((flags & flag) != 0 || atomic_compare_exchange_weak_explicit(&s->word, &seen,
-					       slot_word(generation, flags | flag),
-					       memory_order_relaxed, memory_order_relaxed))
+		if ((flags & flag) != 0 ||
+		    atomic_compare_exchange_weak_explicit(&s->word, &seen,
+			slot_word(generation, flags | flag), memory_order_relaxed,
+			memory_order_relaxed))
 			return SLOT_IS_PENDING;
 	}
 }
@@ -164,10 +165,29 @@ slot_complete(struct slot *s, uint64_t generation, unsigned kind)
 	    : 0;
 
 	if ((flags & SLOT_ENDED) != 0) {
-		/* relaxed: only the owner acts on it, after it has seen DONE. */
-		atomic_fetch_or_explicit(&s->word, SLOT_ENDED, memory_order_relaxed);
+		uint64_t now = done;
+
+		/* relaxed twice: only the owner acts on it, after it has seen DONE. A failure means that
+		 * it is set already, or that the slot was retired: a plain OR would mark a newer call. */
+		(void)atomic_compare_exchange_strong_explicit(
+		    &s->word, &now, done | SLOT_ENDED, memory_order_relaxed, memory_order_relaxed);
 	}
 	return flags & ~(unsigned)SLOT_DONE;
+}
+
+/* Callee and owner on one thread, of a slot that nobody else knows: the same without an exchange. */
+static inline unsigned
+slot_complete_own(struct slot *s, uint64_t generation, unsigned kind)
+{
+	/* relaxed: only this thread writes it. */
+	uint64_t old = atomic_load_explicit(&s->word, memory_order_relaxed);
+
+	/* D: for a reference that is given away later. */
+	atomic_store_explicit(&s->word, slot_word(generation, SLOT_DONE) | (uint64_t)kind << 56,
+	    memory_order_release);
+	return slot_word_generation(old) == (generation & GENERATION_MASK)
+	    ? (unsigned)(old & 0xff) & ~(unsigned)SLOT_DONE
+	    : 0;
 }
 
 /* Anybody: the last reference to a kept result is given back. False: it was stale. */

@@ -142,7 +142,8 @@ a_million_races_between_sleep_and_wake_lose_nothing(void **state)
 	}
 	assert_int_equal(pthread_join(t, NULL), 0);
 	assert_int_equal(p.there.rescued + p.back.rescued, 0);
-	printf("slept %llu times in %llu hand-overs\n", (unsigned long long)(p.there.sleeps + p.back.sleeps),
+	printf("slept %llu times in %llu hand-overs\n",
+	    (unsigned long long)(p.there.sleeps + p.back.sleeps),
 	    (unsigned long long)(2 * p.rounds));
 }
 

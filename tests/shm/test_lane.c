@@ -16,7 +16,9 @@
 #include "shm/lane.h"
 #include "tests/scale.h"
 
-enum { CELLS = 8 };
+enum {
+	CELLS = 8
+};
 
 struct lane {
 	struct cell cells[CELLS];
@@ -143,6 +145,48 @@ edges_P_and_C_carry_every_message_through_a_wrapping_lane(void **state)
 	assert_int_equal(r.wrong, 0);
 }
 
+struct notes {
+	struct lane *lane;
+	uint64_t count;
+	uint64_t note;  /* W producer, while its lane is empty   R consumer, while it is not */
+	uint64_t wrong; /* W consumer   R main after join */
+};
+
+static void *
+read_notes(void *arg)
+{
+	struct notes *r = arg;
+	struct message m;
+
+	for (uint64_t n = 0; n < r->count;) {
+		if (!pop(r->lane, &m))
+			continue;
+		r->wrong += r->note != n;
+		n++;
+		lane_settle(&r->lane->rx);
+	}
+	return NULL;
+}
+
+/* C alone, by lane_tx_is_empty: more messages than a lane's cells, one at a time. */
+static void
+edge_C_says_when_all_that_was_pushed_is_done_with(void **state)
+{
+	struct notes r = { .lane = make(3), .count = scaled(200000) + CELLS };
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(pthread_create(&t, NULL, read_notes, &r), 0);
+	for (uint64_t n = 0; n < r.count; n++) {
+		while (!lane_tx_is_empty(&r.lane->tx))
+			;
+		r.note = n;
+		assert_true(push(r.lane, n));
+	}
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(r.wrong, 0);
+}
+
 int
 main(void)
 {
@@ -150,6 +194,7 @@ main(void)
 		cmocka_unit_test(what_is_pushed_is_taken_whole_and_in_order),
 		cmocka_unit_test(a_full_lane_refuses_until_the_consumer_has_settled),
 		cmocka_unit_test(edges_P_and_C_carry_every_message_through_a_wrapping_lane),
+		cmocka_unit_test(edge_C_says_when_all_that_was_pushed_is_done_with),
 	};
 
 	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);

@@ -16,7 +16,9 @@
 #include "shm/ready.h"
 #include "tests/scale.h"
 
-enum { SLOTS = 10000 };
+enum {
+	SLOTS = 10000
+};
 
 static struct ready_set *
 make(uint32_t slots)
@@ -124,7 +126,9 @@ edge_U_orders_the_summary_behind_the_word_when_adding(void **state)
 		memset(note, 0, sizeof note);
 		assert_int_equal(pthread_create(&t, NULL, add_all, r), 0);
 		for (uint32_t w = 0; w < (SLOTS + 63) / 64; w++) {
-			while ((atomic_load_explicit(&r->summary[w / 64], memory_order_acquire) >> w % 64 & 1) == 0)
+			while ((atomic_load_explicit(&r->summary[w / 64], memory_order_acquire) >>
+				       w % 64 &
+				   1) == 0)
 				;
 			wrong += note[w * 64] != w * 64 + 1;
 		}
@@ -142,7 +146,8 @@ add_by_hand(void *arg)
 	for (uint32_t i = 0; i < SLOTS; i += 64) {
 		atomic_fetch_or_explicit(&r->words[i / 64], 1, memory_order_relaxed);
 		note[i] = i + 1;
-		atomic_fetch_or_explicit(&r->summary[i / 64 / 64], UINT64_C(1) << i / 64 % 64, memory_order_release);
+		atomic_fetch_or_explicit(
+		    &r->summary[i / 64 / 64], UINT64_C(1) << i / 64 % 64, memory_order_release);
 	}
 	return NULL;
 }

@@ -24,7 +24,10 @@
 static struct segment_plan
 small_plan(void)
 {
-	return (struct segment_plan){ .name = "pinion test", .kind = SEGMENT_PORT, .size = 3 * 4096, .counts = { 1, 2, 3, 4 } };
+	return (struct segment_plan){ .name = "pinion test",
+		.kind = SEGMENT_PORT,
+		.size = 3 * 4096,
+		.counts = { 1, 2, 3, 4 } };
 }
 
 static void
@@ -53,7 +56,8 @@ an_unpublished_segment_is_not_there_yet(void **state)
 
 	(void)state;
 	assert_int_equal(pinioni_segment_create(&mine, &plan), 0);
-	assert_int_equal(pinioni_segment_attach(&theirs, mine.fd, SEGMENT_PORT, false), -EBADMSG); /* not sealed */
+	assert_int_equal(pinioni_segment_attach(&theirs, mine.fd, SEGMENT_PORT, false),
+	    -EBADMSG); /* not sealed */
 	assert_int_equal(fcntl(mine.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
 	assert_int_equal(pinioni_segment_attach(&theirs, mine.fd, SEGMENT_PORT, false), -EAGAIN);
 	assert_null(theirs.base);
@@ -207,7 +211,9 @@ prefault_touches_every_page_and_keeps_what_is_there(void **state)
 static void
 huge_pages_fall_back_and_say_to_what(void **state)
 {
-	struct segment_plan plan = { .name = "pinion test", .kind = SEGMENT_PORT, .size = 4 << 20, .huge_pages = true };
+	struct segment_plan plan = {
+		.name = "pinion test", .kind = SEGMENT_PORT, .size = 4 << 20, .huge_pages = true
+	};
 	struct segment mine;
 	enum segment_pages got;
 
@@ -217,7 +223,10 @@ huge_pages_fall_back_and_say_to_what(void **state)
 	memset(mine.base, 1, mine.size);
 	got = pinioni_segment_pages(&mine);
 	assert_true(got == PAGES_SMALL || got == PAGES_TRANSPARENT || got == PAGES_HUGE);
-	printf("4 MiB got %s pages\n", got == PAGES_SMALL ? "small" : got == PAGES_HUGE ? "huge" : "transparent huge");
+	printf("4 MiB got %s pages\n",
+	    got == PAGES_SMALL      ? "small"
+		: got == PAGES_HUGE ? "huge"
+				    : "transparent huge");
 	assert_int_equal(pinioni_segment_publish(&mine, &plan, false), 0);
 	pinioni_segment_destroy(&mine);
 }
@@ -248,7 +257,8 @@ edge_M_makes_the_header_readable(void **state)
 		assert_int_equal(pinioni_segment_create(&published, &plan), 0);
 		assert_int_equal(pthread_create(&t, NULL, publish_all, &plan), 0);
 		do
-			err = pinioni_segment_check((const struct segment_header *)published.base, SEGMENT_PORT, published.size);
+			err = pinioni_segment_check((const struct segment_header *)published.base,
+			    SEGMENT_PORT, published.size);
 		while (err == -EAGAIN);
 		wrong += err != 0;
 		assert_int_equal(pthread_join(t, &failed), 0);
@@ -267,7 +277,8 @@ main(void)
 		cmocka_unit_test(a_foreign_header_is_refused_by_its_reason),
 		cmocka_unit_test(a_segment_shorter_than_a_header_is_refused),
 		cmocka_unit_test(nobody_can_shrink_grow_or_unseal_it),
-		cmocka_unit_test(a_read_only_segment_can_be_mapped_for_writing_by_its_creator_alone),
+		cmocka_unit_test(
+		    a_read_only_segment_can_be_mapped_for_writing_by_its_creator_alone),
 		cmocka_unit_test(offsets_are_checked_without_wrapping),
 		cmocka_unit_test(prefault_touches_every_page_and_keeps_what_is_there),
 		cmocka_unit_test(huge_pages_fall_back_and_say_to_what),

@@ -15,7 +15,9 @@
 #include "shm/slot.h"
 #include "tests/scale.h"
 
-enum { KIND = 3 };
+enum {
+	KIND = 3
+};
 
 static struct slot *
 fresh(uint64_t generation)
@@ -132,6 +134,20 @@ a_retired_slot_refuses_its_old_references(void **state)
 }
 
 static void
+completing_ones_own_slot_says_the_same(void **state)
+{
+	struct slot *s = fresh(1);
+
+	(void)state;
+	assert_int_equal(slot_complete_own(s, 2, KIND), 0);
+	assert_true(slot_poll(s, 2));
+	assert_int_equal(slot_word_kind(atomic_load(&s->word)), KIND);
+	assert_int_equal(slot_ask(s, 3), SLOT_IS_PENDING);
+	assert_int_equal(slot_complete_own(s, 3, KIND), SLOT_TELL);
+	assert_int_equal(slot_complete_own(s, 4, KIND), 0);
+}
+
+static void
 bytes_of_any_length_come_back(void **state)
 {
 	static const char text[] = "0123456789abcdefghijklmnopqrstuv";
@@ -192,10 +208,51 @@ asking_and_completing_have_exactly_one_outcome(void **state)
 	assert_int_equal(pthread_join(t, NULL), 0);
 	assert_int_equal(pthread_barrier_destroy(&r.line), 0);
 	assert_int_equal(wrong, 0);
-	printf("asked in time in %llu of %llu rounds\n", (unsigned long long)told, (unsigned long long)r.rounds);
+	printf("asked in time in %llu of %llu rounds\n", (unsigned long long)told,
+	    (unsigned long long)r.rounds);
 }
 
-enum { EDGE_SLOTS = 20000 };
+static void *
+complete_every_second(void *arg)
+{
+	struct race *r = arg;
+
+	for (uint64_t g = 1; g <= r->rounds; g++) {
+		pthread_barrier_wait(&r->line);
+		(void)slot_complete(r->slot, 2 * g, KIND); /* ENDED: known to the other side */
+		pthread_barrier_wait(&r->line);
+	}
+	return NULL;
+}
+
+/* The callee's mark comes after DONE, when the owner may have gone on. */
+static void
+a_late_mark_of_ending_does_not_reach_the_next_generation(void **state)
+{
+	struct race r = { .slot = fresh(1), .rounds = scaled(20000) };
+	uint64_t wrong = 0;
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(pthread_barrier_init(&r.line, NULL, 2), 0);
+	assert_int_equal(pthread_create(&t, NULL, complete_every_second, &r), 0);
+	for (uint64_t g = 1; g <= r.rounds; g++) {
+		wrong += !slot_end(r.slot, 2 * g);
+		pthread_barrier_wait(&r.line);
+		while (!slot_poll(r.slot, 2 * g))
+			;
+		slot_retire(r.slot, 2 * g);
+		pthread_barrier_wait(&r.line);
+		wrong += atomic_load(&r.slot->word) != slot_word(2 * g + 1, SLOT_DONE);
+	}
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(pthread_barrier_destroy(&r.line), 0);
+	assert_int_equal(wrong, 0);
+}
+
+enum {
+	EDGE_SLOTS = 20000
+};
 
 static struct slot edge_slots[EDGE_SLOTS];
 
@@ -210,8 +267,19 @@ complete_all(void *arg)
 	return NULL;
 }
 
+static void *
+complete_all_own(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < EDGE_SLOTS; i++) {
+		edge_slots[i].status = i;
+		(void)slot_complete_own(&edge_slots[i], 1, KIND); /* nobody asks here */
+	}
+	return NULL;
+}
+
 static void
-see_all_by(enum slot_state (*look)(struct slot *, uint64_t))
+see_all_by(enum slot_state (*look)(struct slot *, uint64_t), void *(*complete)(void *))
 {
 	uint64_t wrong = 0;
 	pthread_t t;
@@ -219,7 +287,7 @@ see_all_by(enum slot_state (*look)(struct slot *, uint64_t))
 	memset(edge_slots, 0, sizeof edge_slots);
 	for (int i = 0; i < EDGE_SLOTS; i++)
 		atomic_store(&edge_slots[i].word, slot_word(0, SLOT_DONE));
-	assert_int_equal(pthread_create(&t, NULL, complete_all, NULL), 0);
+	assert_int_equal(pthread_create(&t, NULL, complete, NULL), 0);
 	for (int i = 0; i < EDGE_SLOTS; i++) {
 		while (look(&edge_slots[i], 1) != SLOT_IS_DONE)
 			;
@@ -245,21 +313,28 @@ static void
 edge_D_makes_the_result_readable_to_poll(void **state)
 {
 	(void)state;
-	see_all_by(by_poll);
+	see_all_by(by_poll, complete_all);
 }
 
 static void
 edge_D_makes_the_result_readable_to_look(void **state)
 {
 	(void)state;
-	see_all_by(by_look);
+	see_all_by(by_look, complete_all);
 }
 
 static void
 edge_D_makes_the_result_readable_to_ask(void **state)
 {
 	(void)state;
-	see_all_by(slot_ask);
+	see_all_by(slot_ask, complete_all);
+}
+
+static void
+edge_D_makes_the_result_of_an_own_slot_readable(void **state)
+{
+	(void)state;
+	see_all_by(by_look, complete_all_own);
 }
 
 static struct {
@@ -292,7 +367,8 @@ edge_V_orders_new_bytes_behind_what_came_before(void **state)
 	assert_int_equal(pthread_create(&t, NULL, write_all, NULL), 0);
 	for (uint64_t i = 0; i < EDGE_SLOTS; i++) {
 		do
-			(void)slot_copy(&copied[i].slot, 0, &bytes, sizeof bytes); /* only the bytes matter here */
+			(void)slot_copy(&copied[i].slot, 0, &bytes,
+			    sizeof bytes); /* only the bytes matter here */
 		while (bytes == 0);
 		wrong += bytes != i + 1 || copied[i].note != i;
 	}
@@ -311,11 +387,14 @@ main(void)
 		cmocka_unit_test(generations_wrap_within_their_48_bits),
 		cmocka_unit_test(ending_survives_the_completion),
 		cmocka_unit_test(a_retired_slot_refuses_its_old_references),
+		cmocka_unit_test(completing_ones_own_slot_says_the_same),
 		cmocka_unit_test(bytes_of_any_length_come_back),
 		cmocka_unit_test(asking_and_completing_have_exactly_one_outcome),
+		cmocka_unit_test(a_late_mark_of_ending_does_not_reach_the_next_generation),
 		cmocka_unit_test(edge_D_makes_the_result_readable_to_poll),
 		cmocka_unit_test(edge_D_makes_the_result_readable_to_look),
 		cmocka_unit_test(edge_D_makes_the_result_readable_to_ask),
+		cmocka_unit_test(edge_D_makes_the_result_of_an_own_slot_readable),
 		cmocka_unit_test(edge_V_orders_new_bytes_behind_what_came_before),
 	};
 
