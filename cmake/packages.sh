@@ -4,4 +4,4 @@ packages_build=(gcc g++ libc6-dev cmake ninja-build pkg-config
 	liburcu-dev libhwloc-dev libboost-context-dev libjemalloc-dev
 	libmicrohttpd-dev libjansson-dev)
 packages_test=(clang-14 libclang-rt-14-dev clang-format-14 clang-format libcmocka-dev
-	binutils curl spin strace shellcheck codespell)
+	binutils curl spin strace valgrind shellcheck codespell)

@@ -86,8 +86,12 @@ enum message_kind {
 };
 
 enum message_flag {
-	MESSAGE_STAMP = 1,  /* the caller wants the time of completion in the slot */
-	MESSAGE_FOLLOW = 2, /* its argument was handed to this worker, and may arrive later */
+	MESSAGE_STAMP = 1,    /* the caller wants the time of completion in the slot */
+	MESSAGE_FOLLOW = 2,   /* an argument was handed to this worker, and may arrive later */
+	MESSAGE_GIVEN = 0x0c, /* how often a busy worker gave it to an idle sibling */
+	MESSAGE_GIVEN_ONCE = 0x04,
+	MESSAGE_FOLLOWED = 0xf0, /* which one, with MESSAGE_FOLLOW */
+	MESSAGE_FOLLOWED_SHIFT = 4,
 };
 
 enum {
@@ -105,7 +109,8 @@ struct message {
 	uint8_t length;    /* bytes used of record, or RECORD_OUTSIDE */
 	uint8_t flags;     /* enum message_flag */
 	uint16_t refs;     /* bit i: argument i is a struct record_ref */
-	uint32_t function; /* of a task: its index in the process; else 0 */
+	uint16_t function; /* of a task: its index in the process; else 0 */
+	uint16_t trail;    /* with MESSAGE_FOLLOW: how often what it follows had been handed on */
 	alignas(8) uint8_t record[MESSAGE_RECORD];
 };
 static_assert(sizeof(struct message) == 56, "segment format");

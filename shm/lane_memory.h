@@ -48,9 +48,8 @@ lane_is_taken(const struct lane_memory *m, uint32_t lane, uint64_t mask)
 	    atomic_load_explicit(&lane_memory_head(m, lane)->taken, memory_order_acquire);
 
 	/* relaxed: a message pushed after this look is the next look's. */
-	return atomic_load_explicit(
-		   &lane_memory_cells(m, lane)[taken & mask].sequence, memory_order_relaxed) !=
-	    taken + 1;
+	return atomic_load_explicit(&lane_memory_cells(m, lane)[taken & mask].sequence,
+		   memory_order_relaxed) != taken + 1;
 }
 
 static inline void

@@ -32,6 +32,7 @@ struct segment {
 	size_t size;
 	int fd;
 	enum segment_pages pages;
+	int huge_refused; /* -errno: why there are no PAGES_HUGE where they were asked for */
 };
 
 struct segment_plan {
@@ -84,10 +85,12 @@ void pinioni_segment_destroy(struct segment *s);
 /* Of sizes and offsets in shm/format.h. */
 uint64_t pinioni_segment_layout_hash(void);
 
+/* to: a power of two. A mask: the compiler cannot know, and a division costs as much as a message's copy. */
 static inline size_t
 segment_round_up(size_t bytes, size_t to)
 {
-	return (bytes + to - 1) / to * to;
+	assert(to != 0 && (to & (to - 1)) == 0);
+	return (bytes + to - 1) & ~(to - 1);
 }
 
 /* NULL unless [offset, offset + length) lies inside. Written as a subtraction: the sum could wrap. */

@@ -53,17 +53,19 @@ int
 pinioni_segment_create(struct segment *s, const struct segment_plan *plan)
 {
 	size_t size = segment_round_up(plan->size, page_size());
-	int err;
+	int err, refused = 0;
 
 	*s = SEGMENT_UNUSED;
 	if (plan->huge_pages) {
 		size = segment_round_up(size, HUGE_PAGE);
-		if (map_fresh(s, plan->name, size, MFD_HUGETLB) == 0) {
+		refused = map_fresh(s, plan->name, size, MFD_HUGETLB);
+		if (refused == 0) {
 			s->pages = PAGES_HUGE;
 			return 0;
 		}
 	}
 	err = map_fresh(s, plan->name, size, 0);
+	s->huge_refused = refused;
 	if (err == 0 && plan->huge_pages && madvise(s->base, size, MADV_HUGEPAGE) == 0)
 		s->pages =
 		    PAGES_TRANSPARENT; /* asked for; pinioni_segment_pages tells what came of it */

@@ -25,6 +25,7 @@
  * Edges     (release -> acquire: what becomes safe)
  *   D  word   complete -> poll, watch   status, length, bytes, payload and fault may be read
  *   V  bytes  write -> copy             bytes newer than the copied word mean a newer word
+ *   Z  word   end -> ended              the last reader has read: the slot may be written again
  */
 #ifndef PINION_SHM_SLOT_H
 #define PINION_SHM_SLOT_H
@@ -194,7 +195,7 @@ slot_complete_own(struct slot *s, uint64_t generation, unsigned kind)
 static inline bool
 slot_end(struct slot *s, uint64_t generation)
 {
-	/* relaxed: giving back publishes nothing. */
+	/* relaxed: looked at again by the exchange. */
 	uint64_t seen = atomic_load_explicit(&s->word, memory_order_relaxed);
 
 	for (;;) {
@@ -206,11 +207,19 @@ slot_end(struct slot *s, uint64_t generation)
 		if (!done)
 			next = slot_word(generation,
 			    ((seen & SLOT_DONE) != 0 ? 0 : (unsigned)(seen & 0xff)) | SLOT_ENDED);
-		/* relaxed twice: as above. */
+		/* Z; relaxed on failure: it looks again. */
 		if (atomic_compare_exchange_weak_explicit(
-			&s->word, &seen, next, memory_order_relaxed, memory_order_relaxed))
+			&s->word, &seen, next, memory_order_release, memory_order_relaxed))
 			return true;
 	}
+}
+
+/* Owner, of a kept slot that is DONE: its last reference was given back. */
+static inline bool
+slot_is_ended(const struct slot *s)
+{
+	/* Z */
+	return (atomic_load_explicit(&s->word, memory_order_acquire) & SLOT_ENDED) != 0;
 }
 
 /* Owner, of a slot that is DONE and whose reference left its thread: makes every copy of it stale. */

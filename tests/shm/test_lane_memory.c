@@ -2,7 +2,8 @@
 /*
  * Goal    A lane segment's heads and cells lie as shm/format.h draws them, each lane apart from the others,
  *         and every lane starts empty at its first ticket.
- * Method  Several sizes; a second mapping stands for the consumer's process.
+ * Method  Several sizes; a second mapping stands for the consumer's process. Edge C as seen by a third
+ *         party: two threads that share nothing else.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,9 +12,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "shm/lane_memory.h"
+#include "tests/scale.h"
 
 enum {
 	FIRST = 1000
@@ -151,6 +154,56 @@ the_header_says_how_it_is_cut(void **state)
 	assert_null(m.segment.base);
 }
 
+struct consumer {
+	struct lane_rx rx;
+	uint64_t count;
+	uint64_t note;  /* W main, while the lane is taken   R consumer, before it settles */
+	uint64_t wrong; /* W consumer   R main after join */
+};
+
+static void *
+take_each(void *arg)
+{
+	struct consumer *c = arg;
+	struct message m;
+
+	for (uint64_t n = 0; n < c->count; n++) {
+		while (lane_peek(&c->rx) == NULL)
+			;
+		lane_take(&c->rx, &m);
+		c->wrong += c->note != n || m.call != n;
+		lane_settle(&c->rx);
+	}
+	return NULL;
+}
+
+/* Whoever sees the lane taken may free what its messages named. The lane is never full, so that the
+ * producer's own look at head orders nothing. Static: see test_lane.c. */
+static void
+edge_C_says_to_anybody_when_a_lane_is_taken(void **state)
+{
+	static struct consumer c;
+	struct lane_memory m = make(2, 1 << 16);
+	struct lane_tx tx;
+	pthread_t t;
+
+	(void)state;
+	c = (struct consumer){ .count = scaled(1 << 16) };
+	lane_tx_init(&tx, lane_memory_cells(&m, 1), m.cells, lane_memory_head(&m, 1), FIRST);
+	lane_rx_init(&c.rx, lane_memory_cells(&m, 1), m.cells, lane_memory_head(&m, 1), FIRST);
+	assert_int_equal(pthread_create(&t, NULL, take_each, &c), 0);
+	for (uint64_t n = 0; n < c.count; n++) {
+		while (!lane_is_taken(&m, 1, tx.mask))
+			;
+		c.note = n;
+		*lane_claim(&tx) = (struct message){ .call = n };
+		lane_publish(&tx);
+	}
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(c.wrong, 0);
+	lane_memory_unmap(&m);
+}
+
 int
 main(void)
 {
@@ -159,6 +212,7 @@ main(void)
 		cmocka_unit_test(every_lane_starts_empty_at_its_first_ticket),
 		cmocka_unit_test(lanes_do_not_touch_each_other),
 		cmocka_unit_test(the_header_says_how_it_is_cut),
+		cmocka_unit_test(edge_C_says_to_anybody_when_a_lane_is_taken),
 	};
 
 	return cmocka_run_group_tests_name("lane_memory", tests, NULL, NULL);

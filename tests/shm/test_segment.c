@@ -223,6 +223,7 @@ huge_pages_fall_back_and_say_to_what(void **state)
 	memset(mine.base, 1, mine.size);
 	got = pinioni_segment_pages(&mine);
 	assert_true(got == PAGES_SMALL || got == PAGES_TRANSPARENT || got == PAGES_HUGE);
+	assert_int_equal(mine.huge_refused < 0, got != PAGES_HUGE);
 	printf("4 MiB got %s pages\n",
 	    got == PAGES_SMALL      ? "small"
 		: got == PAGES_HUGE ? "huge"

@@ -376,6 +376,44 @@ edge_V_orders_new_bytes_behind_what_came_before(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+static struct {
+	struct slot slot;
+	int note; /* W main before Z, as one who reads a kept result would read it   W owner after Z */
+} ended[EDGE_SLOTS];
+
+static void *
+use_again_what_is_ended(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < EDGE_SLOTS; i++) {
+		while (!slot_is_ended(&ended[i].slot))
+			;
+		ended[i].note++;
+	}
+	return NULL;
+}
+
+static void
+edge_Z_orders_the_last_reading_before_the_slot_is_used_again(void **state)
+{
+	uint64_t wrong = 0;
+	pthread_t t;
+
+	(void)state;
+	memset(ended, 0, sizeof ended);
+	for (int i = 0; i < EDGE_SLOTS; i++)
+		atomic_store(&ended[i].slot.word, slot_word(1, SLOT_DONE));
+	assert_int_equal(pthread_create(&t, NULL, use_again_what_is_ended, NULL), 0);
+	for (int i = 0; i < EDGE_SLOTS; i++) {
+		ended[i].note = i;
+		wrong += !slot_end(&ended[i].slot, 1);
+	}
+	assert_int_equal(pthread_join(t, NULL), 0);
+	for (int i = 0; i < EDGE_SLOTS; i++)
+		wrong += ended[i].note != i + 1;
+	assert_int_equal(wrong, 0);
+}
+
 int
 main(void)
 {
@@ -396,6 +434,7 @@ main(void)
 		cmocka_unit_test(edge_D_makes_the_result_readable_to_ask),
 		cmocka_unit_test(edge_D_makes_the_result_of_an_own_slot_readable),
 		cmocka_unit_test(edge_V_orders_new_bytes_behind_what_came_before),
+		cmocka_unit_test(edge_Z_orders_the_last_reading_before_the_slot_is_used_again),
 	};
 
 	return cmocka_run_group_tests_name("slot", tests, NULL, NULL);

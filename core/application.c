@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/application.c - pinion_bind and pinion_run.
+ */
+#include "core/application.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "core/thread.h"
+#include "core/value.h"
+
+void
+pinioni_app_refuse(struct pinion_app *app, const char *format, ...)
+{
+	va_list list;
+
+	if (app->failed.text[0] != '\0')
+		return; /* the first reason is the one */
+	va_start(list, format);
+	(void)vsnprintf(
+	    app->failed.text, sizeof app->failed.text, format, list); /* cut short: fine */
+	va_end(list);
+}
+
+pinion_node *
+pinion_build_fail(pinion_app *app, const char *format, ...)
+{
+	char text[sizeof app->failed.text];
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list); /* cut short: fine */
+	va_end(list);
+	pinioni_app_refuse(app, "%s", text);
+	return NULL;
+}
+
+const char *
+pinion_config_get(const pinion_config *config, const char *key, const char *otherwise)
+{
+	for (size_t i = 0; config != NULL && i < config->count; i++)
+		if (strcmp(config->pairs[i].key, key) == 0)
+			return config->pairs[i].value;
+	return otherwise;
+}
+
+/* ---- checking a declaration ----------------------------------------------------------------- */
+
+static const char *
+bad_params(const pinion_params *params)
+{
+	if (params->count > PINION_ARGS_MAX)
+		return "has more than 16 parameters";
+	for (size_t i = 0; i < params->count; i++) {
+		const pinion_param *p = &params->list[i];
+
+		if (p->name == NULL || p->kind == PINION_KIND_NONE || p->kind >= PINION_KIND_NODE ||
+		    p->kind == PINION_KIND_RESPONSE)
+			return "has a parameter without a name or of no kind";
+		if (p->kind == PINION_KIND_STRUCT &&
+		    (p->align > 64 || (p->align & (p->align - 1)) != 0))
+			return "has a struct parameter aligned to no power of two up to 64";
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(params->list[k].name, p->name) == 0)
+				return "has two parameters of one name";
+	}
+	return NULL;
+}
+
+static const char *
+bad_methods(const pinion_deployment *d, const char **which)
+{
+	*which = "";
+	if (d->methods.count == 0)
+		return "has no methods";
+	if (d->methods.count > METHODS_MAX)
+		return "has too many methods";
+	for (size_t i = 0; i < d->methods.count; i++) {
+		const pinion_method *m = &d->methods.list[i];
+		const char *bad;
+
+		if (m->name == NULL || m->handler == NULL)
+			return "has a method without a name or a handler";
+		*which = m->name;
+		bad = bad_params(&m->params);
+		if (bad != NULL)
+			return bad;
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(d->methods.list[k].name, m->name) == 0)
+				return "has two methods of one name";
+	}
+	return NULL;
+}
+
+static bool
+check_bind(struct pinion_app *app, const pinion_deployment *d, const pinion_bind_options *o)
+{
+	const char *which = "", *bad;
+
+	if (d == NULL || d->name == NULL || d->name[0] == '\0') {
+		pinioni_app_refuse(
+		    app, "bind %u: a deployment that is NULL or has no name", app->count + 1);
+		return false;
+	}
+	bad = bad_methods(d, &which);
+	if (bad == NULL && bad_params(&d->init_params) != NULL) {
+		bad = bad_params(&d->init_params);
+		which = "init";
+	}
+	if (bad != NULL) {
+		pinioni_app_refuse(
+		    app, "%s%s%s %s", d->name, which[0] == '\0' ? "" : ".", which, bad);
+		return false;
+	}
+	if (o->num_replicas < 0 || o->max_ongoing_requests < 0) {
+		pinioni_app_refuse(app, "%s: %s is %d, and may not be negative", d->name,
+		    o->num_replicas < 0 ? "num_replicas" : "max_ongoing_requests",
+		    o->num_replicas < 0 ? o->num_replicas : o->max_ongoing_requests);
+		return false;
+	}
+	if (app->count == NODES_MAX) {
+		pinioni_app_refuse(app, "%s: more than %d deployments", d->name, NODES_MAX);
+		return false;
+	}
+	return true;
+}
+
+/* ---- bind ----------------------------------------------------------------------------------- */
+
+static const pinion_node *
+find_node(const struct pinion_app *app, const char *name)
+{
+	for (uint32_t i = 0; i < app->count; i++)
+		if (strcmp(app->nodes[i]->name, name) == 0)
+			return app->nodes[i];
+	return NULL;
+}
+
+/* The given name, which must be new; else the deployment's own, made unique. */
+static char *
+unique_name(struct pinion_app *app, const pinion_deployment *d, const pinion_bind_options *o)
+{
+	char text[128];
+
+	if (o->name != NULL) {
+		if (find_node(app, o->name) == NULL)
+			return strdup(o->name);
+		pinioni_app_refuse(app, "two deployments are named \"%s\"", o->name);
+		return NULL;
+	}
+	(void)snprintf(text, sizeof text, "%s", d->name); /* a name cut short is fine */
+	for (unsigned n = 2; find_node(app, text) != NULL; n++)
+		(void)snprintf(text, sizeof text, "%.100s#%u", d->name, n);
+	return strdup(text);
+}
+
+/* Under the lock. */
+static unsigned
+intern_locked(struct registry *g, const char *name)
+{
+	for (uint32_t i = 0; i < g->unknown_count; i++)
+		if (strcmp(g->unknown[i], name) == 0)
+			return i;
+	if (g->unknown_count == UNKNOWN_METHODS)
+		return UNKNOWN_METHODS - 1; /* the last name stands for all that follow */
+	g->unknown[g->unknown_count] = strdup(name);
+	return g->unknown[g->unknown_count] == NULL ? 0 : g->unknown_count++;
+}
+
+static unsigned
+intern_unknown(struct pinion_runtime *rt, const char *name)
+{
+	unsigned at;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	at = intern_locked(&rt->registry, name);
+	(void)pthread_mutex_unlock(&rt->lock);
+	return at;
+}
+
+static pinion_handle
+handle_for(
+    struct pinion_runtime *rt, unsigned deployment, const pinion_methods *methods, const char *name)
+{
+	for (size_t i = 0; i < methods->count; i++)
+		if (strcmp(methods->list[i].name, name) == 0)
+			return handle_make(rt->key, deployment, (unsigned)i, 0);
+	return handle_make(rt->key, deployment, METHOD_UNKNOWN, intern_unknown(rt, name));
+}
+
+/* Constructor arguments, with handles in place of nodes. */
+static int
+encode_init(struct pinion_app *app, pinion_node *node, pinion_args args)
+{
+	struct method m = { .name = "init",
+		.params = node->declared->init_params.list,
+		.param_count = (uint8_t)node->declared->init_params.count,
+		.signature = UINT64_MAX };
+	struct deployment d = { .name = node->name };
+	pinion_value values[PINION_ARGS_MAX];
+	struct complaint c = { .code = 0 };
+
+	m.deployment = &d;
+	for (uint32_t i = 0; i < args.count && i < PINION_ARGS_MAX; i++) {
+		values[i] = args.values[i];
+		if (values[i].kind != PINION_KIND_NODE)
+			continue;
+		if (values[i].as.node == NULL || values[i].as.node->app != app) {
+			pinioni_app_refuse(app,
+			    "%s: argument %u is a NULL node, or one of another application",
+			    node->name, i);
+			return -EINVAL;
+		}
+		values[i].kind = PINION_KIND_HANDLE;
+		values[i].as.handle = handle_for(app->runtime, args.values[i].as.node->index,
+		    &args.values[i].as.node->declared->methods, PINION_CALL);
+	}
+	args.values = values;
+	if (pinioni_encode_plain(
+		&m, args, node->record, sizeof node->record, &node->record_length, &c) == 0)
+		return 0;
+	pinioni_app_refuse(app, "%s: %s", node->name, c.text);
+	return c.code;
+}
+
+pinion_node *
+pinion_bind_with(pinion_app *app, const pinion_deployment *d, const pinion_bind_options *options)
+{
+	struct pinion_runtime *rt = app->runtime;
+	pinion_node *node;
+
+	if (!check_bind(app, d, options))
+		return NULL;
+	node = calloc(1, sizeof *node);
+	if (node == NULL) {
+		pinioni_app_refuse(app, "%s: no memory", d->name);
+		return NULL;
+	}
+	node->app = app;
+	node->declared = d;
+	node->num_replicas = options->num_replicas == 0 ? 1 : (uint32_t)options->num_replicas;
+	node->max_ongoing = options->max_ongoing_requests == 0
+	    ? PINION_MAX_ONGOING_DEFAULT
+	    : (uint32_t)options->max_ongoing_requests;
+	node->index = (uint16_t)(rt->registry.deployment_count + app->count);
+	node->name = unique_name(app, d, options);
+	if (node->name == NULL || encode_init(app, node, options->args) != 0) {
+		pinioni_app_refuse(app, "%s: no memory", d->name);
+		free(node->name);
+		free(node);
+		return NULL;
+	}
+	app->nodes[app->count++] = node;
+	return node;
+}
+
+/* ---- run ------------------------------------------------------------------------------------ */
+
+static void
+free_app(struct pinion_app *app)
+{
+	for (uint32_t i = 0; i < app->count; i++) {
+		free(app->nodes[i]->name);
+		free(app->nodes[i]);
+	}
+	free(app);
+}
+
+static int
+check_names(struct pinion_app *app, const char *prefix)
+{
+	struct pinion_runtime *rt = app->runtime;
+
+	if (prefix[0] != '/')
+		pinioni_app_refuse(app, "route_prefix \"%s\" does not begin with /", prefix);
+	for (uint32_t i = 0; i < rt->app_count; i++) {
+		if (strcmp(rt->apps[i].name, app->name) == 0)
+			pinioni_app_refuse(
+			    app, "an application named \"%s\" is running", app->name);
+		if (strcmp(rt->apps[i].prefix, prefix) == 0)
+			pinioni_app_refuse(app, "route_prefix \"%s\" is taken by \"%s\"", prefix,
+			    rt->apps[i].name);
+	}
+	if (rt->app_count == APPLICATIONS_MAX)
+		pinioni_app_refuse(app, "more than %d applications", APPLICATIONS_MAX);
+	return app->failed.text[0] == '\0' ? 0 : -EINVAL;
+}
+
+static int
+enter_app(struct pinion_app *app, const pinion_node *ingress, const char *prefix)
+{
+	struct pinion_runtime *rt = app->runtime;
+	struct application *a = &rt->apps[rt->app_count];
+
+	*a = (struct application){ .name = strdup(app->name),
+		.prefix = strdup(prefix),
+		.handle = handle_for(rt, ingress->index, &ingress->declared->methods, PINION_CALL),
+		.first_deployment = app->nodes[0]->index,
+		.deployment_count = app->count };
+	if (a->name == NULL || a->prefix == NULL) {
+		free(a->name);
+		free(a->prefix);
+		return -ENOMEM;
+	}
+	(void)pthread_mutex_lock(&rt->lock);
+	rt->app_count++;
+	(void)pthread_mutex_unlock(&rt->lock);
+	return 0;
+}
+
+static int
+deploy_all(struct pinion_app *app, const pinion_node *ingress, const char *prefix)
+{
+	struct pinion_runtime *rt = app->runtime;
+	int err = 0;
+
+	for (uint32_t i = 0; i < app->count && err == 0; i++)
+		err = pinioni_deploy(app, app->nodes[i]);
+	if (err == 0)
+		err = enter_app(app, ingress, prefix);
+	if (err == 0)
+		return 0;
+	for (uint32_t i = app->count; i-- > 0;)
+		if (app->nodes[i]->deployment != NULL)
+			pinioni_undeploy(rt, app->nodes[i]->deployment, app->nodes[i]->inited);
+	return err;
+}
+
+static int
+run(struct pinion_app *app, pinion_builder *builder, const pinion_run_options *o)
+{
+	const char *prefix = o->route_prefix;
+	char text[128];
+	pinion_node *ingress;
+	int err;
+
+	app->name = o->name == NULL ? "default" : o->name;
+	(void)snprintf(text, sizeof text, "/%s", o->name == NULL ? "" : app->name);
+	prefix = prefix != NULL ? prefix : strcmp(text, "/default") == 0 ? "/" : text;
+	err = check_names(app, prefix);
+	if (err != 0)
+		return err;
+	ingress = builder(app, o->config);
+	if (ingress == NULL || ingress->app != app || app->failed.text[0] != '\0') {
+		pinioni_app_refuse(app, "the builder of \"%s\" returned %s", app->name,
+		    ingress == NULL ? "NULL: no ingress node" : "a node of another application");
+		return -EINVAL;
+	}
+	err = deploy_all(app, ingress, prefix);
+	if (err == 0 && o->handle != NULL)
+		*o->handle = app->runtime->apps[app->runtime->app_count - 1].handle;
+	return err;
+}
+
+int
+pinion_run_with(pinion_runtime *rt, pinion_builder *builder, const pinion_run_options *o)
+{
+	struct pinion_app *app;
+	int err;
+
+	if (o->diag != NULL)
+		o->diag->text[0] = '\0';
+	if (rt == NULL || builder == NULL || thread_worker() != NULL) {
+		if (o->diag != NULL)
+			(void)snprintf(o->diag->text, sizeof o->diag->text, "%s",
+			    rt == NULL            ? "the runtime is NULL"
+				: builder == NULL ? "the builder is NULL"
+						  : "a handler cannot run an application");
+		return -EINVAL;
+	}
+	app = calloc(1, sizeof *app);
+	if (app == NULL)
+		return -ENOMEM;
+	app->runtime = rt;
+	(void)pthread_mutex_lock(&rt->run_lock);
+	err = run(app, builder, o);
+	(void)pthread_mutex_unlock(&rt->run_lock);
+	if (err != 0 && o->diag != NULL)
+		(void)snprintf(o->diag->text, sizeof o->diag->text, "%s",
+		    app->failed.text[0] != '\0' ? app->failed.text : strerror(-err));
+	free_app(app);
+	return err;
+}
+
+pinion_handle
+pinion_method_of(pinion_handle handle, const char *name)
+{
+	struct pinion_runtime *rt = pinioni_runtimes_lock(handle_runtime(handle));
+	const struct deployment *d;
+
+	if (rt == NULL)
+		return handle;
+	d = registry_deployment(&rt->registry, handle_deployment(handle));
+	if (d != NULL && d->declared != NULL && name != NULL)
+		handle = handle_for(rt, d->index, &d->declared->methods, name);
+	pinioni_runtimes_unlock();
+	return handle;
+}
+
+int
+pinion_handle_describe(pinion_handle handle, pinion_params *params, pinion_returns *returns)
+{
+	struct pinion_runtime *rt = pinioni_runtimes_lock(handle_runtime(handle));
+	const struct deployment *d;
+	int err = -ESTALE;
+
+	if (rt == NULL)
+		return err;
+	d = registry_deployment(&rt->registry, handle_deployment(handle));
+	if (d != NULL && handle_method(handle) < d->method_count) {
+		const struct method *m = &d->methods[handle_method(handle)];
+
+		*params = (pinion_params){ m->params, m->param_count };
+		*returns = m->returns;
+		err = 0;
+	} else if (d != NULL) {
+		err = -EINVAL;
+	}
+	pinioni_runtimes_unlock();
+	return err;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/application.h - building a graph of deployments, and making it live.
+ *
+ *   bind ... bind -> ingress node      then, node by node, arguments before those who take them:
+ *   deployment spec -> replicas placed -> init on each replica's worker -> route published
+ *
+ * All or nothing: when one init fails, those before it are taken back.
+ */
+#ifndef PINION_CORE_APPLICATION_H
+#define PINION_CORE_APPLICATION_H
+
+#include "core/registry.h"
+#include "core/runtime.h"
+
+enum {
+	INIT_RECORD_MAX = 4096 /* bytes of a node's constructor arguments */
+};
+
+struct pinion_node {
+	struct pinion_app *app;
+	const pinion_deployment *declared;
+	char *name;
+	uint32_t num_replicas;
+	uint32_t max_ongoing;
+	uint16_t index; /* of its deployment */
+	struct deployment *deployment;
+	uint32_t inited; /* replicas whose init succeeded */
+	size_t record_length;
+	unsigned char record[INIT_RECORD_MAX];
+};
+
+struct pinion_app {
+	struct pinion_runtime *runtime;
+	const char *name;
+	pinion_node *nodes[NODES_MAX];
+	uint32_t count;
+	pinion_diag failed; /* text[0] != 0: refused, and why */
+};
+
+/* Makes a node's deployment live. 0, or -errno with app->failed set. Under the runtime's lock but while
+ * init runs. */
+int pinioni_deploy(struct pinion_app *app, pinion_node *node) __attribute__((warn_unused_result));
+/* Takes it back: no route, deinit of the replicas that had init. */
+void pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d, uint32_t inited);
+void pinioni_app_refuse(struct pinion_app *app, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/call.h - sending a call: slot, arguments, route, push.
+ *
+ * Where to  All arguments there: to the least loaded replica's worker. One is not: to the worker that knows
+ *           where it is (docs/design/home.md); the replica is chosen all the same, now.
+ * Progress  wait-free; no system call but the wake of a sleeping worker.
+ */
+#ifndef PINION_CORE_CALL_H
+#define PINION_CORE_CALL_H
+
+#include "core/port.h"
+
+struct call_how {
+	uint64_t tag;
+	bool tagged;
+	bool is_post;
+	uint16_t function; /* of a task */
+};
+
+#define RESPONSE_NOWHERE \
+	0xffffffffu /* a failed call of a thread that has no port: generation is the code */
+
+pinion_response pinioni_submit(pinion_port *port, const struct method *method,
+    const pinion_args *args, const struct call_how *how);
+
+/* The method a handle names. NULL: *failed says why. */
+const struct method *pinioni_call_method(
+    pinion_port *port, pinion_handle handle, pinion_response *failed);
+
+/* What a call without a target is told. */
+int pinioni_call_no_target(const pinion_port *port, const char **text);
+
+/* The target of a call of this port, and the worker it lives on: least loaded, ties in turn. */
+bool pinioni_call_target(
+    pinion_port *port, const struct method *method, uint32_t *replica, unsigned *worker);
+
+/* Index of the first worker to see a message whose arguments may be unresolved. */
+unsigned pinioni_call_first_stop(pinion_port *port, const struct message *m,
+    const struct method *method, unsigned target_worker);
+
+#endif

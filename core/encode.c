@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/encode.c - checking and writing arguments.
+ */
+#include "core/encode.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/layout.h"
+#include "core/record.h"
+#include "core/runtime.h"
+#include "core/thread.h"
+#include "core/value.h"
+
+/* One argument, ready to be written. */
+struct item {
+	union {
+		uint64_t bits;
+		struct record_ref ref;
+		pinion_ref carried;
+	};
+	const void *data; /* NULL: the union */
+	size_t size;
+	bool is_ref;
+};
+
+struct encoder {
+	pinion_port *port; /* NULL: constructor arguments */
+	const struct method *method;
+	struct slot_note *note;
+	struct complaint *c;
+	struct item items[PINION_ARGS_MAX];
+	uint64_t kinds; /* of a task */
+	uint16_t refs;
+};
+
+int
+pinioni_complain(struct complaint *c, int code, const char *format, ...)
+{
+	va_list list;
+
+	c->code = code;
+	va_start(list, format);
+	(void)vsnprintf(c->text, sizeof c->text, format, list); /* a text cut short is fine */
+	va_end(list);
+	return code;
+}
+
+static int
+complain_kind(struct encoder *e, const pinion_param *p, const pinion_value *v)
+{
+	if (p->kind == PINION_KIND_REF && v->kind == PINION_KIND_RESPONSE)
+		return pinioni_complain(e->c, -EINVAL,
+		    "parameter \"%s\" wants a reference and got a response: pass "
+		    "pinion_response_ref(response)",
+		    p->name);
+	return pinioni_complain(e->c, -EINVAL, "parameter \"%s\" wants %s and got %s", p->name,
+	    pinioni_kind_name(p->kind), pinioni_kind_name(v->kind));
+}
+
+static int
+pin(struct encoder *e, uint32_t at, uint32_t kind)
+{
+	if (e->note->pins >= PINS_MAX - 1)
+		return pinioni_complain(e->c, -E2BIG,
+		    "more than %d arguments are responses, references or loans",
+		    PINION_UNRESOLVED_MAX);
+	if (kind == PIN_SLOT)
+		e->port->notes[at].pinned++;
+	else
+		port_pin_block(e->port, at);
+	e->note->pin[e->note->pins++] = (struct pin){ .at = at, .kind = kind };
+	return 0;
+}
+
+/* ---- responses and references --------------------------------------------------------------- */
+
+static int
+item_result(struct encoder *e, struct item *it, uint32_t word, uint32_t slot, uint64_t generation)
+{
+	const pinion_port *own = e->port;
+
+	if ((word ^ port_word(own)) >> 16 != 0)
+		return pinioni_complain(e->c, -ESTALE, "a result of another runtime");
+	it->is_ref = true;
+	it->ref = (struct record_ref){ .kind = REF_RESULT, .port = (uint16_t)word, .at = slot };
+	it->ref.call = generation;
+	return 0;
+}
+
+static int
+item_response(struct encoder *e, struct item *it, const pinion_param *p, pinion_response r)
+{
+	struct slot_note *note = &e->port->notes[r.slot < e->port->memory.slot_count ? r.slot : 0];
+	pinion_kind kind;
+
+	if (port_is_failed(r) && r.port == port_word(e->port)) {
+		const struct failure *f = &e->port->failures[(r.generation >> 16) % FAILURES];
+
+		if (f->serial == r.generation >> 16) {
+			e->c->deployment = f->deployment;
+			e->c->method = f->method;
+		}
+		return pinioni_complain(e->c, -(int)(r.generation & 0xffff), "%s",
+		    f->serial == r.generation >> 16 ? f->text : "the call before failed");
+	}
+	if (r.port != port_word(e->port))
+		return pinioni_complain(
+		    e->c, -ESTALE, "a response is used only by the thread that made it");
+	if (r.slot >= e->port->memory.slot_count || note->state != NOTE_OPEN ||
+	    note->generation != r.generation)
+		return pinioni_complain(e->c, -ESTALE, "a response that was released");
+	kind = note->method->returns.kind;
+	if (p != NULL && !note->method->any_params && !pinioni_kind_may_convert(kind, p->kind))
+		return pinioni_complain(e->c, -EINVAL,
+		    "parameter \"%s\" wants %s and %s.%s returns %s", p->name,
+		    pinioni_kind_name(p->kind), note->method->deployment->name, note->method->name,
+		    pinioni_kind_name(kind));
+	if (item_result(e, it, r.port, r.slot, r.generation << 16 | note->home) != 0)
+		return e->c->code;
+	return pin(e, r.slot, PIN_SLOT);
+}
+
+static int
+item_ref(struct encoder *e, struct item *it, pinion_ref r)
+{
+	uint64_t generation = r.generation & GENERATION_MASK;
+
+	if (item_result(e, it, r.port, r.slot, generation << 16 | r.generation >> 48) != 0)
+		return e->c->code;
+	if (r.port != port_word(e->port))
+		return 0; /* its owner keeps it */
+	if (r.slot >= e->port->memory.slot_count ||
+	    e->port->notes[r.slot].generation != generation ||
+	    e->port->notes[r.slot].state == NOTE_FREE)
+		return pinioni_complain(e->c, -ESTALE, "a reference to a released response");
+	return pin(e, r.slot, PIN_SLOT);
+}
+
+/* ---- plain values --------------------------------------------------------------------------- */
+
+static int
+item_bytes(struct encoder *e, struct item *it, const pinion_value *v)
+{
+	pinion_bytes b = value_bytes(v);
+	uint32_t at;
+
+	if (b.data == NULL && b.len != 0)
+		return pinioni_complain(e->c, -EINVAL, "a NULL with a length");
+	if (e->port != NULL && b.len > MESSAGE_RECORD &&
+	    pinioni_arena_find_loan(&e->port->arena, b.data, b.len, &at) &&
+	    arena_at(&e->port->arena, at) == b.data) {
+		it->is_ref = true;
+		it->ref = (struct record_ref){
+			.kind = REF_BLOCK, .port = e->port->index, .at = at, .call = b.len
+		};
+		return pin(e, at, PIN_BLOCK);
+	}
+	it->data = b.data;
+	it->size = b.len;
+	return 0;
+}
+
+static int
+item_scalar(struct encoder *e, struct item *it, const pinion_param *p, const pinion_value *v)
+{
+	int err = pinioni_value_convert(v->kind, value_bits(v), p->kind, &it->bits);
+
+	if (err == -ERANGE)
+		return pinioni_complain(e->c, -ERANGE,
+		    "parameter \"%s\" wants %s: %lld does not fit", p->name,
+		    pinioni_kind_name(p->kind), (long long)v->as.i64);
+	return err != 0 ? complain_kind(e, p, v) : 0;
+}
+
+static int
+item_of(struct encoder *e, unsigned i, const pinion_value *v)
+{
+	const pinion_param *p = e->method->any_params ? NULL : &e->method->params[i];
+	struct item *it = &e->items[i];
+
+	it->data = NULL;
+	it->is_ref = false;
+	if (e->port != NULL && v->kind == PINION_KIND_RESPONSE &&
+	    (p == NULL || p->kind != PINION_KIND_REF))
+		return item_response(e, it, p, v->as.response);
+	if (e->port != NULL && v->kind == PINION_KIND_REF &&
+	    (p == NULL || p->kind != PINION_KIND_REF))
+		return item_ref(e, it, v->as.ref);
+	if (p != NULL && kind_is_scalar(p->kind))
+		return item_scalar(e, it, p, v);
+	if (p != NULL && p->kind != v->kind)
+		return complain_kind(e, p, v);
+	if (v->kind == PINION_KIND_REF) {
+		it->carried = v->as.ref;
+		return 0;
+	}
+	if (p == NULL && kind_is_scalar(v->kind)) {
+		it->bits = value_bits(v);
+		return 0;
+	}
+	if (v->kind == PINION_KIND_STRUCT && p != NULL && v->as.bytes.len != p->size)
+		return pinioni_complain(e->c, -EINVAL,
+		    "parameter \"%s\" wants a struct of %u bytes and got one of %zu", p->name,
+		    p->size, v->as.bytes.len);
+	if (kind_is_variable(v->kind) || v->kind == PINION_KIND_STRUCT)
+		return item_bytes(e, it, v);
+	return pinioni_complain(
+	    e->c, -EINVAL, "argument %u: a %s cannot be passed", i, pinioni_kind_name(v->kind));
+}
+
+/* ---- matching arguments to parameters ------------------------------------------------------- */
+
+static int
+param_index(const struct method *m, const char *name)
+{
+	for (unsigned i = 0; i < m->param_count; i++)
+		if (strcmp(m->params[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+static int
+complain_count(struct encoder *e, pinion_args args)
+{
+	return pinioni_complain(e->c, -EINVAL, "%s.%s takes %u arguments and got %u",
+	    e->method->deployment->name, e->method->name, e->method->param_count, args.count);
+}
+
+static int
+item_otherwise(struct encoder *e, unsigned i)
+{
+	const pinion_param *p = &e->method->params[i];
+	pinion_value v = { .kind = p->kind };
+
+	if (!p->optional)
+		return pinioni_complain(e->c, -EINVAL, "%s.%s: parameter \"%s\" (%s) is missing",
+		    e->method->deployment->name, e->method->name, p->name,
+		    pinioni_kind_name(p->kind));
+	if (p->kind == PINION_KIND_STR)
+		v.as.str = p->otherwise.str;
+	else if (p->kind == PINION_KIND_BOOL)
+		v.as.boolean = p->otherwise.boolean;
+	else
+		v.as.u64 = p->otherwise.u64;
+	return item_of(e, i, &v);
+}
+
+static int
+match(struct encoder *e, pinion_args args)
+{
+	const struct method *m = e->method;
+	uint32_t given = 0;
+	int err = 0;
+
+	if (args.count > m->param_count)
+		return complain_count(e, args);
+	for (unsigned k = 0; k < args.count && err == 0; k++) {
+		const pinion_value *v = &args.values[k];
+		int i = v->name == NULL ? (int)k : param_index(m, v->name);
+
+		if (i < 0)
+			return pinioni_complain(e->c, -EINVAL, "%s.%s has no parameter \"%s\"",
+			    m->deployment->name, m->name, v->name);
+		if ((given >> i & 1) != 0)
+			return pinioni_complain(
+			    e->c, -EINVAL, "parameter \"%s\" is given twice", m->params[i].name);
+		given |= UINT32_C(1) << i;
+		err = item_of(e, (unsigned)i, v);
+		if (e->items[i].is_ref)
+			e->refs |= (uint16_t)(1u << i);
+	}
+	for (unsigned i = 0; i < m->param_count && err == 0; i++)
+		if ((given >> i & 1) == 0)
+			err = item_otherwise(e, i);
+	return err;
+}
+
+static int
+match_task(struct encoder *e, pinion_args args)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < args.count && err == 0; i++) {
+		err = item_of(e, i, &args.values[i]);
+		e->kinds |= (uint64_t)args.values[i].kind << 4 * i;
+		if (e->items[i].is_ref)
+			e->refs |= (uint16_t)(1u << i);
+	}
+	return err;
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+static struct layout
+layout_start(const struct encoder *e, unsigned count, unsigned char *to)
+{
+	struct layout l = { .method = e->method, .kinds = e->kinds, .count = count };
+
+	if (e->method->any_params) {
+		l.end = sizeof e->kinds;
+		if (to != NULL)
+			memcpy(to, &e->kinds, sizeof e->kinds);
+	}
+	return l;
+}
+
+/* Returns the bytes the record needs; writes it when `to` is given. align: the widest field's. */
+static size_t
+write_items(const struct encoder *e, unsigned count, unsigned char *to, uint32_t *align)
+{
+	struct layout l = layout_start(e, count, to);
+
+	*align = 8;
+	for (unsigned i = 0; i < count; i++) {
+		const struct item *it = &e->items[i];
+		struct field f = layout_field(&l, it->is_ref);
+
+		if (f.variable)
+			f.size = it->size;
+		if (f.align > *align)
+			*align = f.align;
+		(void)layout_put(&l, &f, to, SIZE_MAX, it->data != NULL ? it->data : &it->bits);
+	}
+	return l.end;
+}
+
+static int
+write_outside(struct encoder *e, unsigned count, size_t size, struct message *m)
+{
+	struct record_outside outside = { .length = (uint32_t)size, .port = e->port->index };
+	uint32_t at = 0, align;
+	int err = size > UINT32_MAX ? -EMSGSIZE : pinioni_port_take_block(e->port, size, &at);
+
+	if (err == -EMSGSIZE)
+		return pinioni_complain(e->c, err,
+		    "the arguments need %zu bytes and the port's arena has %zu", size,
+		    e->port->memory.arena_size);
+	if (err != 0)
+		return pinioni_complain(
+		    e->c, err, "no room for %zu bytes of arguments in the port's arena now", size);
+	e->port->arena.next[at] = 1;
+	e->note->pin[e->note->pins++] = (struct pin){ .at = at, .kind = PIN_BLOCK };
+	(void)write_items(e, count, arena_at(&e->port->arena, at), &align);
+	outside.offset = (uint64_t)at * ARENA_GRANULE;
+	memset(m->record, 0, sizeof m->record);
+	memcpy(m->record, &outside, sizeof outside);
+	m->length = RECORD_OUTSIDE;
+	return 0;
+}
+
+static int
+encode_items(struct encoder *e, pinion_args args, struct message *m)
+{
+	unsigned count = e->method->any_params ? args.count : e->method->param_count;
+	uint32_t align;
+	size_t size;
+	int err = e->method->any_params ? match_task(e, args) : match(e, args);
+
+	if (err != 0)
+		return err;
+	m->refs = e->refs;
+	size = write_items(e, count, NULL, &align);
+	if (size > MESSAGE_RECORD || align > 8)
+		return write_outside(e, count, size, m);
+	(void)write_items(e, count, m->record, &align);
+	m->length = (uint8_t)size;
+	return 0;
+}
+
+/* The items are left as they are, each is set when it is matched: clearing 16 costs more than one needs. */
+static void
+encoder_start(struct encoder *e, const struct method *method, struct complaint *c)
+{
+	e->port = NULL;
+	e->method = method;
+	e->note = NULL;
+	e->c = c;
+	e->kinds = 0;
+	e->refs = 0;
+}
+
+int
+pinioni_encode(pinion_port *port, const struct method *method, pinion_args args, struct message *m,
+    struct slot_note *note, struct complaint *c)
+{
+	if (args_are_plain(method, &args)) {
+		encode_plain_bits(&args, m);
+		return 0;
+	}
+	if (args.count > PINION_ARGS_MAX)
+		return pinioni_complain(c, -E2BIG, "more than %d arguments", PINION_ARGS_MAX);
+	struct encoder e;
+
+	encoder_start(&e, method, c);
+	e.port = port;
+	e.note = note;
+	return encode_items(&e, args, m);
+}
+
+int
+pinioni_encode_plain(const struct method *method, pinion_args args, unsigned char *record,
+    size_t room, size_t *length, struct complaint *c)
+{
+	struct encoder e;
+	uint32_t align;
+	int err;
+
+	if (args.count > PINION_ARGS_MAX)
+		return pinioni_complain(c, -E2BIG, "more than %d arguments", PINION_ARGS_MAX);
+	encoder_start(&e, method, c);
+	err = match(&e, args);
+	if (err != 0)
+		return err;
+	*length = write_items(&e, method->param_count, NULL, &align);
+	if (*length > room)
+		return pinioni_complain(c, -EMSGSIZE,
+		    "constructor arguments need %zu bytes and may have %zu", *length, room);
+	(void)write_items(&e, method->param_count, record, &align);
+	return 0;
+}

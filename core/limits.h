@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/limits.h - every bound of the runtime, with its reason.
+ */
+#ifndef PINION_CORE_LIMITS_H
+#define PINION_CORE_LIMITS_H
+
+enum {
+	RUNTIMES_MAX = 256,     /* in one process: a byte of a handle */
+	WORKERS_MAX = 64,       /* a bit each in a port's mask of sleepers to look at */
+	PORTS_MAX = 256,        /* lanes that one worker polls */
+	METHODS_MAX = 255,      /* of a deployment: a byte of a handle */
+	UNKNOWN_METHODS = 1024, /* names that no deployment has, kept for the error's text */
+	TASK_FUNCTIONS = 1024,  /* told apart by address */
+	APPLICATIONS_MAX = 64,
+	NODES_MAX = 1024, /* of one application's graph */
+
+	HOPS_MAX = 32,        /* forwards of one request */
+	DEPTH_MAX = 200,      /* calls that wait for each other, one in the other */
+	INLINE_DEPTH_MAX = 8, /* of these, on one stack */
+
+	RELAYS_MAX = 8, /* answers that complete one another on one stack; the rest next turn */
+
+	LANE_BURST = 16,    /* messages taken from one lane a turn */
+	RUN_BURST = 16,     /* handlers started a turn */
+	LOOK_AHEAD = 4,     /* messages looked at for dependents after a completion */
+	LOOK_EVERY = 16,    /* pushes without an ordered look at the sleeper */
+	LOANS_SWEEP = 64,   /* borrowed arguments kept before they are looked through */
+	FAILURES = 64,      /* texts of calls that got no slot, kept per port */
+	PINS_MAX = 9,       /* blocks and slots that one call's arguments keep */
+	SPIN_US = 10,       /* before an adaptive waiter sleeps */
+	YIELD_US = 1,       /* before a yielding waiter yields */
+	SLEEP_MAX_MS = 100, /* bounds the harm of a lost wake-up */
+	PARKED_SLEEP_MS = 1 /* surplus looks for an idle sibling: nobody rings for that */
+};
+
+#endif

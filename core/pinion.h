@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/pinion.h - compose deployments in shared memory.
+ *
+ *   pinion_start            a runtime: worker threads, joined by lanes in shared memory
+ *   pinion_run(builder)     an application: deployments bound into a graph; gives its ingress handle
+ *   pinion_call(handle)     a call, sent at once; its response is a future
+ *   pinion_result(response) waits: a thread sleeps, a handler is suspended and its worker goes on
+ *   pinion_release, pinion_stop
+ *
+ * Returns   0 or -errno, and must be checked. A call's failure travels in its response.
+ * Threads   Any thread may call; its port is opened on first use and closed at thread exit. A response
+ *           is used only by the thread that made it; others use its reference.
+ * Options   Designated initialisers behind the last fixed argument; 0 means the default, a negative
+ *           number is refused.
+ */
+#ifndef PINION_PINION_H
+#define PINION_PINION_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+#define PINION_ABI 1u
+#define PINION_CALL "__call__" /* the method that a handle names until pinion_method_of */
+#define PINION_VERSION "0.1.0"
+#define PINION_MUST_CHECK __attribute__((warn_unused_result))
+#define PINION_PRINTF(at, first) __attribute__((__format__(__printf__, at, first)))
+#define PINION_EXPORT __attribute__((visibility("default")))
+
+enum {
+	PINION_ARGS_MAX = 16,             /* arguments of one call */
+	PINION_UNRESOLVED_MAX = 8,        /* of these, responses, references and loans */
+	PINION_RESULT_MAX_DEFAULT = 1024, /* bytes of a str or bytes result */
+	PINION_WORKERS_MAX = 64,
+	PINION_MAX_ONGOING_DEFAULT = 100, /* requests that one replica runs at once */
+	PINION_CALLER_DRIVEN =
+	    0x7fffffff, /* workers: no thread; the caller drives with pinion_work */
+};
+
+typedef struct pinion_runtime pinion_runtime;
+typedef struct pinion_port pinion_port;
+typedef struct pinion_app pinion_app;
+typedef struct pinion_node pinion_node;
+typedef struct pinion_config pinion_config;
+typedef struct pinion_init pinion_init;
+typedef struct pinion_request pinion_request;
+
+/* Small values, passed by value; distinct structs, so that _Generic tells them apart. */
+typedef struct pinion_handle {
+	uint64_t id;
+} pinion_handle;
+typedef struct pinion_response {
+	uint64_t generation;
+	uint32_t port, slot;
+} pinion_response;
+typedef struct pinion_ref {
+	uint64_t generation;
+	uint32_t port, slot;
+} pinion_ref;
+typedef struct pinion_token {
+	uint64_t generation;
+	uint32_t port, slot;
+} pinion_token;
+typedef struct pinion_str {
+	const char *data;
+	size_t len;
+} pinion_str;
+typedef struct pinion_bytes {
+	const void *data;
+	size_t len;
+} pinion_bytes;
+
+/* Where an error says what went wrong, naming the culprit. */
+typedef struct pinion_diag {
+	char text[256];
+} pinion_diag;
+
+/* At most 15 kinds: four bits each, so that the kinds of 16 arguments are one constant word. */
+typedef enum pinion_kind {
+	PINION_KIND_NONE,
+	PINION_KIND_BOOL,
+	PINION_KIND_I64,
+	PINION_KIND_U64,
+	PINION_KIND_F64,
+	PINION_KIND_STR,
+	PINION_KIND_BYTES,
+	PINION_KIND_STRUCT,
+	PINION_KIND_HANDLE,
+	PINION_KIND_RESPONSE,
+	PINION_KIND_REF,
+	PINION_KIND_NODE,
+	PINION_KIND_LATE = 15 /* known at run time only: PINION_NAMED, PINION_STRUCT_OF */
+} pinion_kind;
+
+/* One argument or result. PINION_ARGS makes them; programs that know kinds only at run time fill them. */
+typedef struct pinion_value {
+	const char *name; /* NULL: positional */
+	pinion_kind kind;
+	uint32_t align; /* of a struct; 0: unknown */
+	union {
+		bool boolean;
+		int64_t i64;
+		uint64_t u64;
+		double f64;
+		pinion_str str;
+		pinion_bytes bytes; /* bytes: also a struct's */
+		pinion_handle handle;
+		pinion_response response;
+		pinion_ref ref;
+		pinion_node *node;
+	} as;
+} pinion_value;
+
+/* signature: the kinds, 4 bits each; PINION_KIND_LATE in the lowest: look at each value. */
+typedef struct pinion_args {
+	const pinion_value *values;
+	uint64_t signature;
+	uint32_t count;
+} pinion_args;
+typedef struct pinion_into { /* 16 bytes: two registers, no copy on the stack */
+	pinion_kind kind;
+	uint32_t size;
+	void *at;
+} pinion_into;
+
+typedef int pinion_handler(void *replica, pinion_request *req);
+typedef int pinion_task_fn(pinion_request *req);
+typedef int pinion_init_fn(void *replica, pinion_init *init);
+typedef void pinion_deinit_fn(void *replica);
+typedef pinion_node *pinion_builder(pinion_app *build, const pinion_config *config);
+
+/* ---- declarations, constants the user writes ------------------------------------------------- */
+
+typedef struct pinion_param {
+	const char *name;
+	pinion_kind kind;
+	uint32_t size, align; /* of a struct, bytes */
+	bool optional;        /* then `otherwise` is its value when left out */
+	union {
+		bool boolean;
+		int64_t i64;
+		uint64_t u64;
+		double f64;
+		pinion_str str;
+	} otherwise;
+} pinion_param;
+typedef struct pinion_params {
+	const pinion_param *list;
+	size_t count;
+} pinion_params;
+typedef struct pinion_returns {
+	pinion_kind kind;
+	uint32_t size, align;
+} pinion_returns;
+
+typedef struct pinion_method {
+	const char *name;
+	pinion_handler *handler;
+	pinion_params params;
+	pinion_returns returns; /* absent: nothing; then returning 0 is the answer */
+	uint32_t result_max;    /* bytes of a str or bytes result; 0: PINION_RESULT_MAX_DEFAULT */
+} pinion_method;
+typedef struct pinion_methods {
+	const pinion_method *list;
+	size_t count;
+} pinion_methods;
+
+typedef struct pinion_deployment {
+	const char *name;
+	size_t replica_size, replica_align;
+	pinion_init_fn *init;
+	pinion_deinit_fn *deinit;
+	pinion_params init_params;
+	pinion_methods methods;
+} pinion_deployment;
+
+/* ---- start and stop ---------------------------------------------------------------------------- */
+
+/* A stray positional argument lands here and is a pointer mismatch, not a silent option. */
+struct pinion_only_named;
+
+/* now: nanoseconds, never going back. Read only when something asks for time. */
+typedef struct pinion_clock {
+	uint64_t (*now)(void *arg);
+	void *arg;
+} pinion_clock;
+/* The kernel's steady clock; the default. */
+pinion_clock pinion_clock_monotonic(void);
+/* The time stamp counter in nanoseconds, without the kernel's page; where it is not steady, as above. */
+pinion_clock pinion_clock_tsc(void);
+/* What goes wrong where no caller can be told; called from any thread, also from workers. */
+typedef void pinion_log_fn(void *arg, const char *line);
+
+typedef struct pinion_start_options {
+	pinion_runtime **runtime;
+	struct pinion_only_named *only_named_;
+	size_t size_;
+	const char *name; /* shown in thread names and segments; "pinion" */
+	pinion_diag *diag;
+	int32_t workers;  /* threads, at most 64; a core each but one; PINION_CALLER_DRIVEN: none */
+	const char *idle; /* "adaptive" (spin 10 us, then sleep), "spin" (never sleep), "yield" */
+	int32_t slots;    /* calls outstanding per port; 1024, at most 65535 */
+	int32_t lane_cells;  /* messages per lane, a power of two; 1024 */
+	int64_t arena_bytes; /* payload per port, a power of two; 16 MiB; taken as it is used */
+	int64_t stack_size;  /* of a handler, bytes; 64 KiB */
+	int64_t drain_ns;    /* how long pinion_stop lets calls finish; 1 s */
+	bool prefault;       /* touch and lock all memory at start */
+	bool huge_pages;     /* try; the log says what it got */
+	bool no_pin;         /* leave workers to the kernel */
+	pinion_clock clock;  /* for every time a user can see; pinion_clock_monotonic() */
+	pinion_log_fn *log;  /* NULL: silent */
+	void *log_arg;
+} pinion_start_options;
+
+/* -EINVAL, -ENOMEM, -EAGAIN (no threads), -EMFILE; diag names the culprit. */
+int pinion_start_with(const pinion_start_options *options) PINION_MUST_CHECK;
+
+/* Lets outstanding calls finish for drain_ns, ends the rest with -ECANCELED, runs deinit, joins all
+ * threads and unmaps everything. Handles and responses are -ESTALE from then on. NULL is fine. Not
+ * from a handler. */
+void pinion_stop(pinion_runtime *rt);
+
+/* Caller-driven: one bounded turn on this thread. Returns the work done: 0 means nothing to do now, or
+ * that another thread drives at this moment. -EINVAL: the runtime has threads of its own. */
+int pinion_work(pinion_runtime *rt);
+
+/* ---- applications ------------------------------------------------------------------------------ */
+
+typedef struct pinion_run_options {
+	pinion_handle *handle;
+	struct pinion_only_named *only_named_;
+	size_t size_;
+	const char *name;         /* of the application; "default" */
+	const char *route_prefix; /* for HTTP; "/" for "default", else "/<name>" */
+	pinion_diag *diag;
+	const pinion_config *config; /* given to the builder */
+} pinion_run_options;
+
+typedef struct pinion_bind_options {
+	pinion_args args;
+	struct pinion_only_named *only_named_;
+	size_t size_;
+	const char *name;             /* the deployment's own; made unique with #2, #3 ... */
+	int32_t num_replicas;         /* 1 */
+	int32_t max_ongoing_requests; /* PINION_MAX_ONGOING_DEFAULT; strict */
+} pinion_bind_options;
+
+/* Builds the graph, starts its replicas, runs their init; all or nothing. */
+int pinion_run_with(pinion_runtime *rt, pinion_builder *builder,
+    const pinion_run_options *options) PINION_MUST_CHECK;
+/* In a builder. A node of a deployment with these constructor arguments; a node given as an argument
+ * arrives as a handle. NULL when refused: pinion_run then fails and says why. */
+pinion_node *pinion_bind_with(
+    pinion_app *build, const pinion_deployment *deployment, const pinion_bind_options *options);
+/* In a builder: refuse, with a reason. Returns NULL, to be returned. */
+pinion_node *pinion_build_fail(pinion_app *build, const char *format, ...) PINION_PRINTF(2, 3);
+
+/* key=value pairs for a builder. NULL config or a missing key: `otherwise`. */
+typedef struct pinion_pair {
+	const char *key, *value;
+} pinion_pair;
+struct pinion_config {
+	const pinion_pair *pairs;
+	size_t count;
+};
+const char *pinion_config_get(const pinion_config *config, const char *key, const char *otherwise);
+
+/* In init: constructor arguments by position, as declared; the replica's number; a reason to fail. */
+bool pinion_init_bool(pinion_init *init, unsigned index);
+int64_t pinion_init_i64(pinion_init *init, unsigned index);
+uint64_t pinion_init_u64(pinion_init *init, unsigned index);
+double pinion_init_f64(pinion_init *init, unsigned index);
+pinion_str pinion_init_str(pinion_init *init, unsigned index); /* valid until init returns */
+pinion_bytes pinion_init_bytes(pinion_init *init, unsigned index);
+const void *pinion_init_struct_at(pinion_init *init, unsigned index, size_t size, size_t align);
+pinion_handle pinion_init_handle(pinion_init *init, unsigned index);
+unsigned pinion_init_replica(pinion_init *init);
+int pinion_init_fail(pinion_init *init, int error, const char *format, ...)
+    PINION_PRINTF(3, 4) PINION_MUST_CHECK;
+
+/* The same deployment, another method. An unknown name is an error of the calls made with it. */
+pinion_handle pinion_method_of(pinion_handle handle, const char *method);
+/* What a handle's method was declared as, for programs that make arguments at run time. -ESTALE. */
+int pinion_handle_describe(
+    pinion_handle handle, pinion_params *params, pinion_returns *returns) PINION_MUST_CHECK;
+
+/* ---- calls ------------------------------------------------------------------------------------- */
+
+/* Sends at once and never waits; every failure is in the response. */
+pinion_response pinion_call(pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
+/* Nobody waits for an answer. 0, or why it could not be sent. */
+int pinion_post(pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
+/* A plain function on the task workers; functions are told apart by address. */
+pinion_response pinion_task_on(
+    pinion_runtime *rt, pinion_task_fn *fn, pinion_args args) PINION_MUST_CHECK;
+pinion_response pinion_task_of(
+    pinion_request *req, pinion_task_fn *fn, pinion_args args) PINION_MUST_CHECK;
+
+/* Waits and reads; repeatable. Views (str, bytes) hold until release. 0, the call's error, -ESTALE
+ * (released, or a stopped runtime's), -EINVAL (another kind, another thread's), -ERANGE (does not fit),
+ * -EDEADLK (waiting too deep). `into.kind` PINION_KIND_NONE only waits. */
+int pinion_result_into(pinion_response response, pinion_into into) PINION_MUST_CHECK;
+/* The same within timeout_ns: -EAGAIN, and the response stays good. 0: only looks. */
+int pinion_result_within_into(
+    pinion_response response, int64_t timeout_ns, pinion_into into) PINION_MUST_CHECK;
+/* The result as its own kind. str and bytes are views until release. */
+int pinion_result_value(pinion_response response, pinion_value *value) PINION_MUST_CHECK;
+/* Waits until one of them is there; its index, -EAGAIN, or -EINVAL. timeout_ns negative: no limit. */
+int pinion_wait_any(
+    const pinion_response *responses, unsigned count, int64_t timeout_ns) PINION_MUST_CHECK;
+/* Gives the slot back. A pending call still runs. */
+void pinion_release(pinion_response response);
+
+/* What went wrong: the code alone cannot tell a handler's -ETIMEDOUT from ours. */
+typedef enum pinion_origin {
+	PINION_ORIGIN_CALLER,
+	PINION_ORIGIN_RUNTIME,
+	PINION_ORIGIN_HANDLER,
+	PINION_ORIGIN_UPSTREAM
+} pinion_origin;
+typedef struct pinion_error {
+	int code; /* 0: no error, or not there yet */
+	pinion_origin origin;
+	pinion_str deployment, method, text; /* until release */
+} pinion_error;
+pinion_error pinion_response_error(pinion_response response);
+
+/* A reference may travel in payloads and be read by any thread of the process while its response is not
+ * released; kept, it outlives the request that made it, until pinion_ref_release. */
+pinion_ref pinion_response_ref(pinion_response response);
+int pinion_response_keep(pinion_response response) PINION_MUST_CHECK;
+void pinion_ref_release(pinion_ref ref);
+/* Waits and reads. A str or bytes view is good until the calling request ends, or, outside of one,
+ * until this thread's next pinion_ref_get. -ESTALE, -EINVAL or the call's error. */
+int pinion_ref_get_into(pinion_ref ref, pinion_into into) PINION_MUST_CHECK;
+
+/* ---- ports: for those who do not want a thread-local read, or have an event loop ---------------- */
+
+/* The calling thread's own, until closed. -ENOSPC: too many ports. */
+int pinion_port_open(pinion_runtime *rt, pinion_port **port) PINION_MUST_CHECK;
+void pinion_port_close(pinion_port *port);
+/* The port that pinion_call uses on this thread; NULL when none can be opened. */
+pinion_port *pinion_port_mine(pinion_runtime *rt);
+/* Touches every page and makes a call to each worker, so that the first call of the port costs what the
+ * next one does. 0, -ESTALE, or why a worker could not be called (-ENOBUFS, -ECANCELED). */
+int pinion_port_warm(pinion_port *port) PINION_MUST_CHECK;
+pinion_response pinion_call_on(
+    pinion_port *port, pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
+int pinion_post_on(pinion_port *port, pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
+int pinion_result_on_into(
+    pinion_port *port, pinion_response response, pinion_into into) PINION_MUST_CHECK;
+void pinion_release_on(pinion_port *port, pinion_response response);
+
+/* Memory of the port's arena, 64-byte aligned: an argument built here is read where it lies. It is the
+ * caller's until pinion_loan_end; calls that use it keep it until they are done. NULL: -ENOBUFS. */
+void *pinion_loan(pinion_port *port, size_t size);
+void pinion_loan_end(pinion_port *port, void *loan);
+
+/* Calls whose end is reported by pinion_harvest, with the caller's tag. */
+pinion_response pinion_call_tagged(
+    pinion_port *port, pinion_handle handle, pinion_args args, uint64_t tag) PINION_MUST_CHECK;
+typedef struct pinion_finished {
+	pinion_response response;
+	uint64_t tag;
+} pinion_finished;
+/* Finished tagged calls, at most `max`, in order of completion; never waits. Each is still to be read
+ * and released; one that was released before is left out. */
+unsigned pinion_harvest(pinion_port *port, pinion_finished *finished, unsigned max);
+/* An eventfd that becomes readable when a tagged call of an armed port ends. Made at first use. */
+int pinion_port_fd(pinion_port *port) PINION_MUST_CHECK;
+/* Before sleeping in an event loop. True: something is there already, harvest first. */
+bool pinion_port_arm(pinion_port *port) PINION_MUST_CHECK;
+
+/* ---- in a handler ------------------------------------------------------------------------------ */
+
+/* Arguments by position, as declared. Views hold until the request is answered or handed on. */
+bool pinion_arg_bool(pinion_request *req, unsigned index);
+int64_t pinion_arg_i64(pinion_request *req, unsigned index);
+uint64_t pinion_arg_u64(pinion_request *req, unsigned index);
+double pinion_arg_f64(pinion_request *req, unsigned index);
+pinion_str pinion_arg_str(pinion_request *req, unsigned index);
+pinion_bytes pinion_arg_bytes(pinion_request *req, unsigned index);
+pinion_handle pinion_arg_handle(pinion_request *req, unsigned index);
+pinion_ref pinion_arg_ref(
+    pinion_request *req, unsigned index); /* a declared PINION_REF parameter */
+const void *pinion_arg_struct_at(pinion_request *req, unsigned index, size_t size, size_t align);
+
+/* Answers; a second answer is -EALREADY and is logged, the first stands. -EMSGSIZE: larger than the
+ * method's result_max. */
+int pinion_reply_value(pinion_request *req, pinion_value value) PINION_MUST_CHECK;
+int pinion_reply_fmt(pinion_request *req, const char *format, ...)
+    PINION_PRINTF(2, 3) PINION_MUST_CHECK;
+/* Memory where the result will be read; pinion_reply_buffer then answers without a copy. NULL: larger
+ * than result_max, or answered. */
+void *pinion_result_buffer(pinion_request *req, size_t size);
+int pinion_reply_buffer(pinion_request *req, size_t size) PINION_MUST_CHECK;
+/* Answers with a call that this request made, when it is there. No fiber waits. */
+int pinion_reply_response(pinion_request *req, pinion_response response) PINION_MUST_CHECK;
+/* A tail call: `handle` answers our caller. */
+int pinion_forward(pinion_request *req, pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
+/* Ends the handler with an error and its text. Returns `error`, to be returned. */
+int pinion_fail(pinion_request *req, int error, const char *format, ...)
+    PINION_PRINTF(3, 4) PINION_MUST_CHECK;
+/* Answered later, with the token, from any thread of the process. -EALREADY. */
+int pinion_defer(pinion_request *req, pinion_token *token) PINION_MUST_CHECK;
+int pinion_token_reply_value(pinion_token token, pinion_value value) PINION_MUST_CHECK;
+int pinion_token_fail(pinion_token token, int error, const char *format, ...)
+    PINION_PRINTF(3, 4) PINION_MUST_CHECK;
+/* Suspends this request; its worker goes on with others. */
+int pinion_sleep(pinion_request *req, int64_t ns) PINION_MUST_CHECK;
+/* Memory on this worker's node until the request has ended. NULL: none left. */
+void *pinion_alloc(pinion_request *req, size_t size);
+pinion_runtime *pinion_request_runtime(pinion_request *req);
+unsigned pinion_request_worker(pinion_request *req);
+bool pinion_str_is(pinion_str str, const char *text);
+
+/* ---- looking at a runtime ---------------------------------------------------------------------- */
+
+typedef struct pinion_route {
+	const char *prefix, *app;
+	pinion_handle handle;
+} pinion_route;
+/* The application that answers this path: the longest prefix. False: none. */
+bool pinion_route_find(pinion_runtime *rt, const char *path, pinion_route *route);
+/* At most `max` routes; returns how many there are. Strings hold until pinion_stop. */
+unsigned pinion_route_list(pinion_runtime *rt, pinion_route *routes, unsigned max);
+
+/* What is taken and not given back; all zero when nothing runs and nothing is held. */
+typedef struct pinion_census {
+	uint64_t slots, blocks, fibers, custody, borrowed, ports, maps;
+} pinion_census;
+void pinion_census_take(pinion_runtime *rt, pinion_census *census);
+
+typedef struct pinion_worker_status {
+	int cpu; /* -1: not pinned */
+	int node;
+	bool asleep;
+	uint32_t depth; /* requests queued or running */
+	uint64_t started, local, failed, forwarded, chained, surplus, sent, taken, refused,
+	    suspended, sleeps, rescued, rings;
+} pinion_worker_status;
+typedef struct pinion_port_status {
+	uint32_t slots;
+	uint32_t slots_taken; /* by calls that are not released, or still run */
+	uint64_t arena_bytes;
+	uint32_t blocks;  /* of the arena, taken */
+	uint64_t sleeps;  /* times its thread slept */
+	uint64_t rescued; /* of these, ended only by their time limit */
+} pinion_port_status;
+/* The calling thread's own. All zero when it is closed. */
+void pinion_port_look(pinion_port *port, pinion_port_status *status);
+/* Returns the number of workers; `status` may be NULL. */
+unsigned pinion_worker_look(pinion_runtime *rt, unsigned worker, pinion_worker_status *status);
+/* The library's own, for programs that were compiled against another. */
+const char *pinion_version(void);
+uint32_t pinion_abi(void);
+unsigned pinion_deployment_count(pinion_runtime *rt);
+/* How workers were placed, for people. */
+const char *pinion_placement(pinion_runtime *rt);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#else
+#include "pinion_face.h"
+#endif
+
+#endif

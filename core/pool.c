@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/pool.c - what a worker keeps: requests, custody entries, queues, outboxes.
+ */
+#include "core/worker.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/call.h"
+#include "core/runtime.h"
+#include "core/thread.h"
+
+enum {
+	POOL_CHUNK = 64,
+	POOL_CHUNKS_MAX = 4096, /* a quarter of a million requests in one worker's custody */
+	OUTBOX_FIRST = 64
+};
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+int
+pinioni_worker_make_pool(struct worker *w)
+{
+	w->chunks = pinioni_heap_take(&w->runtime->heap, POOL_CHUNKS_MAX * sizeof(void *));
+	return w->chunks == NULL ? -ENOMEM : 0;
+}
+
+static bool
+grow_pool(struct worker *w)
+{
+	struct heap *heap = w->heap;
+	struct pinion_request *chunk;
+
+	if (w->chunk_count == POOL_CHUNKS_MAX)
+		return false;
+	chunk = pinioni_heap_take(heap, POOL_CHUNK * sizeof *chunk);
+	if (chunk == NULL)
+		return false;
+	for (uint32_t i = 0; i < POOL_CHUNK; i++) {
+		chunk[i].worker = w;
+		chunk[i].index = w->chunk_count * POOL_CHUNK + i;
+		chunk[i].next = w->pool;
+		w->pool = &chunk[i];
+	}
+	/* relaxed: a token for one of them is handed on later, by means that order it. */
+	atomic_store_explicit(&w->chunks[w->chunk_count], chunk, memory_order_relaxed);
+	w->chunk_count++;
+	return true;
+}
+
+struct pinion_request *
+pinioni_worker_take_request(struct worker *w)
+{
+	struct pinion_request *r = w->pool;
+
+	if (r == NULL && !grow_pool(w))
+		return NULL;
+	r = w->pool;
+	w->pool = r->next;
+	r->port = NULL;
+	r->replica = NULL;
+	r->lane = NULL;
+	r->next = NULL;
+	r->dependents = NULL;
+	r->dependents_end = &r->dependents;
+	r->memory = NULL;
+	r->owned = SLOT_NONE;
+	r->answered = r->counted = r->inside = false;
+	r->state = REQUEST_QUEUED;
+	r->all_prev = NULL;
+	r->all_next = w->all;
+	if (w->all != NULL)
+		w->all->all_prev = r;
+	w->all = r;
+	return r;
+}
+
+void
+pinioni_worker_give_request(struct worker *w, struct pinion_request *r)
+{
+	if (r->all_prev != NULL)
+		r->all_prev->all_next = r->all_next;
+	else
+		w->all = r->all_next;
+	if (r->all_next != NULL)
+		r->all_next->all_prev = r->all_prev;
+	r->state = REQUEST_FREE;
+	r->next = w->pool;
+	w->pool = r;
+}
+
+struct pinion_request *
+pinioni_worker_request_at(struct worker *w, uint32_t index)
+{
+	struct pinion_request *chunk;
+
+	if (index / POOL_CHUNK >= POOL_CHUNKS_MAX)
+		return NULL;
+	/* relaxed: as in grow_pool; a number that somebody made up finds NULL, or a request without token. */
+	chunk = atomic_load_explicit(&w->chunks[index / POOL_CHUNK], memory_order_relaxed);
+	return chunk == NULL ? NULL : &chunk[index % POOL_CHUNK];
+}
+
+/* ---- custody -------------------------------------------------------------------------------- */
+
+struct custody_entry *
+pinioni_worker_custody_make(struct worker *w, unsigned port)
+{
+	w->custody[port] =
+	    pinioni_heap_take(w->heap, w->runtime->slots * sizeof(struct custody_entry));
+	return w->custody[port];
+}
+
+void
+pinioni_worker_drop_placeholder(struct worker *w, struct pinion_request *r)
+{
+	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
+
+	if (e != NULL && e->here == r) {
+		e->here = NULL;
+		w->custody_count--;
+	}
+	pinioni_worker_give_request(w, r);
+}
+
+/* ---- the queue ------------------------------------------------------------------------------ */
+
+void
+pinioni_worker_enqueue(struct worker *w, struct pinion_request *r)
+{
+	r->state = REQUEST_QUEUED;
+	r->next = NULL;
+	*w->queue_end = r;
+	w->queue_end = &r->next;
+	w->queued++;
+}
+
+static bool
+remove_from(struct pinion_request **list, struct pinion_request ***end, struct pinion_request *r)
+{
+	for (struct pinion_request **at = list; *at != NULL; at = &(*at)->next)
+		if (*at == r) {
+			*at = r->next;
+			if (*at == NULL)
+				*end = at;
+			return true;
+		}
+	return false;
+}
+
+void
+pinioni_worker_unqueue(struct worker *w, struct pinion_request *r)
+{
+	if (remove_from(&w->queue, &w->queue_end, r))
+		w->queued--;
+	else if (remove_from(&r->replica->waiting, &r->replica->waiting_end, r))
+		w->parked--;
+}
+
+void
+pinioni_worker_park(struct worker *w, struct pinion_request *r)
+{
+	struct replica *replica = r->replica;
+
+	r->next = NULL;
+	*replica->waiting_end = r;
+	replica->waiting_end = &r->next;
+	w->parked++;
+	if (!replica->is_crowded) {
+		replica->is_crowded = true;
+		replica->crowded_next = w->crowded;
+		w->crowded = replica;
+	}
+}
+
+void
+pinioni_worker_unpark(struct worker *w, struct replica *replica)
+{
+	struct pinion_request *r = replica->waiting;
+
+	replica->waiting = r->next;
+	if (replica->waiting == NULL)
+		replica->waiting_end = &replica->waiting;
+	w->parked--;
+	/* To the head: what came later for the same replica waits behind it. */
+	r->next = w->queue;
+	if (w->queue == NULL)
+		w->queue_end = &r->next;
+	w->queue = r;
+	w->queued++;
+}
+
+/* ---- outboxes ------------------------------------------------------------------------------- */
+
+static bool
+grow_outbox(struct worker *w, struct outbox *o)
+{
+	struct heap *heap = w->heap;
+	uint32_t room = o->room == 0 ? OUTBOX_FIRST : o->room * 2;
+	struct message *fresh = pinioni_heap_take(heap, room * sizeof *fresh);
+
+	if (fresh == NULL)
+		return false;
+	for (uint32_t i = 0; i < o->count; i++)
+		fresh[i] = o->messages[(o->first + i) & (o->room - 1)];
+	if (o->messages != NULL)
+		pinioni_heap_give(heap, o->messages, o->room * sizeof *fresh);
+	o->messages = fresh;
+	o->room = room;
+	o->first = 0;
+	return true;
+}
+
+void
+pinioni_worker_send(struct worker *w, unsigned to, const struct message *m)
+{
+	struct outbox *o = &w->outboxes[to];
+
+	board_count(w->line, COUNT_SENT, 1);
+	if (to == w->index) {
+		pinioni_request_accept(w, m, NULL);
+		return;
+	}
+	if (o->count == 0 && pinioni_port_push(w->port, to, m) == 0)
+		return;
+	if (o->count == o->room && !grow_outbox(w, o)) {
+		/* Bounded by the slots outstanding: this is a machine without memory. */
+		board_count(w->line, COUNT_REFUSED, 1);
+		return;
+	}
+	o->messages[(o->first + o->count) & (o->room - 1)] = *m;
+	o->count++;
+	w->outbox_messages++;
+}
+
+void
+pinioni_worker_flush(struct worker *w)
+{
+	for (unsigned i = 0; i < w->runtime->worker_count && w->outbox_messages != 0; i++) {
+		struct outbox *o = &w->outboxes[i];
+
+		while (o->count != 0 &&
+		    pinioni_port_push(w->port, i, &o->messages[o->first & (o->room - 1)]) == 0) {
+			o->first++;
+			o->count--;
+			w->outbox_messages--;
+			w->work++;
+		}
+	}
+}
+
+void
+pinioni_worker_free_pool(struct worker *w)
+{
+	struct heap *heap = w->heap;
+
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		pinioni_heap_give(
+		    heap, w->outboxes[i].messages, w->outboxes[i].room * sizeof(struct message));
+	for (unsigned i = 0; i < PORTS_MAX; i++)
+		pinioni_heap_give(
+		    heap, w->custody[i], w->runtime->slots * sizeof(struct custody_entry));
+	for (uint32_t i = 0; i < w->chunk_count; i++) {
+		/* relaxed: no other thread is left. */
+		pinioni_heap_give(heap, atomic_load_explicit(&w->chunks[i], memory_order_relaxed),
+		    POOL_CHUNK * sizeof(struct pinion_request));
+	}
+	pinioni_heap_give(heap, w->chunks, POOL_CHUNKS_MAX * sizeof(void *));
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/port.h - the calling thread's room: its slots, arena, lanes, and what it knows about its calls.
+ *
+ *   a note (private) for each slot (shared):
+ *
+ *     FREE --take--> OPEN --release--> DONE already?  yes: FREE
+ *                      ^               no, or an argument of another call: ZOMBIE --sweep--> FREE
+ *                      '-- made in a handler: released when that request ends
+ *
+ * Why       All that a call needs is taken from here, by the one thread that owns it: nothing is shared
+ *           but the slot and the lane.
+ * Pins      A call's arguments (slots, blocks) are kept until its own slot is seen DONE, released or not.
+ *           A block counts its users in the arena; a slot counts them in its note.
+ * Threads   The owner's only. Workers reach memory.slots, places, faults, ready and doors by port number
+ *           (port_find) while a request that names the port is unfinished.
+ * Memory    Opened under the runtime's lock; closed by its thread, taken down by housekeeping when all its
+ *           slots are DONE and its lanes are empty, after a grace period.
+ *
+ * Edges     (release -> acquire: what becomes safe)
+ *   O  runtime.ports[i]  open -> find   the port and its memory may be used
+ *   F  event_fd          fd -> ring     the descriptor may be written
+ */
+#ifndef PINION_CORE_PORT_H
+#define PINION_CORE_PORT_H
+
+#include <stdatomic.h>
+
+#include "core/limits.h"
+#include "core/registry.h"
+#include "shm/arena.h"
+#include "shm/lane_memory.h"
+#include "shm/port_memory.h"
+#include "shm/slot.h"
+
+struct fiber;
+struct worker;
+
+enum note_state {
+	NOTE_FREE,
+	NOTE_OPEN,
+	NOTE_ZOMBIE
+};
+
+enum {
+	PIN_SLOT = 0,
+	PIN_BLOCK = 1,
+	HOME_NONE = 0xffff
+};
+
+/* What one argument keeps. */
+struct pin {
+	uint32_t at;
+	uint32_t kind;
+};
+
+struct slot_note {
+	uint64_t generation;
+	const struct method *method;
+	struct fiber *waiter;         /* of this worker: resumed when told */
+	struct pinion_request *relay; /* of this worker: answered with this result */
+	uint64_t tag;
+	uint32_t replica; /* counted in inflight; UINT32_MAX: no longer */
+	uint16_t home;    /* the worker that knows where the request is */
+	uint16_t next;    /* in the list of a request's own responses */
+	uint16_t pinned;  /* calls that have it as an argument */
+	uint8_t state;
+	uint8_t pins;
+	bool tagged;
+	bool harvestable; /* ended, and in `harvest` */
+	bool shared;      /* its reference left this thread */
+	bool kept;        /* outlives its request */
+	bool attached;    /* on some request's list */
+	struct pin pin[PINS_MAX];
+};
+
+/* An argument lent for an answer that goes to another port. */
+struct loan {
+	uint64_t generation; /* until {port, slot} is past this */
+	uint16_t port;
+	uint16_t slot;
+	uint16_t owned; /* list of slots released then */
+	uint8_t pins;
+	struct pin pin[PINS_MAX];
+};
+
+struct failure {
+	uint64_t serial;
+	int code;
+	enum pinion_origin origin;
+	const char *deployment;
+	const char *method;
+	char text[FAULT_TEXT];
+};
+
+struct pinion_port {
+	struct pinion_runtime *runtime;
+	struct worker *worker; /* NULL: a foreign thread's */
+	uint16_t index;
+	uint32_t word; /* names it in responses: runtime 8 | its generation 8 | index 16 */
+	bool closing;
+	struct port_memory memory;
+	struct arena arena;
+	struct lane_memory lanes;
+	struct lane_tx tx[WORKERS_MAX];
+	struct lane_rx *rx; /* W workers: their ends, one each */
+	void *tables;       /* the mapping that all private arrays below lie in */
+	size_t tables_size;
+	uint64_t unordered; /* workers pushed to without an ordered look */
+	uint64_t rang[WORKERS_MAX];
+	uint32_t pushes;
+	uint32_t taken; /* slots not FREE */
+	struct slot_note *notes;
+	uint16_t *free;
+	uint32_t free_count;
+	uint16_t *zombies;
+	uint32_t zombie_count;
+	/* Copy of the directory. */
+	uint64_t directory_version;
+	struct directory_copy {
+		uint32_t first;
+		uint32_t count;
+		uint32_t turn;
+	} * routes;
+	uint32_t route_count;
+	uint16_t *replica_worker;
+	uint32_t *inflight;
+	uint32_t replica_count;
+	struct failure *failures;
+	uint64_t failure_serial;
+	/* Lent with forwards; worker ports only. */
+	struct loan *loans;
+	uint32_t loan_count;
+	uint32_t loan_room;
+	/* Tagged calls that ended, by time of completion. */
+	struct harvested {
+		uint64_t stamp;
+		uint16_t slot;
+	} * harvest;
+	uint32_t harvest_count;
+	_Atomic int event_fd; /* W owner, once  R workers   edge F */
+	uint64_t sleeps, rescued;
+	_Atomic uint32_t visitors; /* W under the runtime's lock: others copying from it */
+	struct pinion_port *next;  /* to be taken down */
+};
+
+/* A port for this thread. 0 or -errno, then nothing is left. worker: NULL for a foreign thread. */
+int pinioni_port_create(struct pinion_runtime *rt, struct worker *worker, pinion_port **out)
+    __attribute__((warn_unused_result));
+/* After a grace period. */
+void pinioni_port_destroy(pinion_port *port);
+/* Owner, or whoever took it over: releases everything. */
+void pinioni_port_abandon(pinion_port *port);
+/* True when nothing of it is in use any more. */
+bool pinioni_port_is_quiet(pinion_port *port);
+
+/* A slot and its next generation, or NULL: none free now. */
+struct slot_note *pinioni_port_take_slot(pinion_port *port, uint16_t *slot);
+/* The owner is done with it; a pending call still runs. */
+void pinioni_port_release_slot(pinion_port *port, uint16_t slot);
+/* Frees zombies whose calls have ended, and loans. */
+void pinioni_port_sweep(pinion_port *port);
+/* A block of the arena; what ended calls still hold is given back first when it is short. */
+int pinioni_port_take_block(pinion_port *port, size_t bytes, uint32_t *at)
+    __attribute__((warn_unused_result));
+void pinioni_port_unpin(pinion_port *port, const struct pin *pins, unsigned count);
+/* Renews the copy of the directory when it has moved. */
+void pinioni_port_renew_routes(pinion_port *port);
+/* A message written where lane_claim said is sent; a sleeper is looked at. */
+void pinioni_port_publish(pinion_port *port, unsigned worker);
+/* Pushes to a worker, or says -ENOBUFS. */
+int pinioni_port_push(pinion_port *port, unsigned worker, const struct message *m)
+    __attribute__((warn_unused_result));
+/* The ordered look at all workers pushed to since the last. */
+void pinioni_port_order(pinion_port *port);
+/* A foreign port's owner sleeps: wakes it. Ordered by the caller. */
+void pinioni_port_ring(pinion_port *port);
+/* A slot this port asked about is DONE. */
+void pinioni_port_told(void *port, uint32_t slot);
+void pinioni_port_drain_ready(pinion_port *port);
+/* A call that got no slot: its response says why. */
+pinion_response pinioni_port_fail(pinion_port *port, int code, const struct method *method,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same, for an error that arose in that method: a dependent of a call that got no slot. */
+pinion_response pinioni_port_fail_upstream(
+    pinion_port *port, int code, const char *deployment, const char *method, const char *text);
+
+/* Keeps the block that holds a call's loaned argument. */
+static inline void
+port_pin_block(pinion_port *port, uint32_t at)
+{
+	port->arena.next[at]++;
+}
+
+static inline bool
+port_is_failed(pinion_response r)
+{
+	return r.slot >= 0xffff0000u;
+}
+
+#endif

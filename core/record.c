@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/record.c - the layout of a record, and reading one.
+ */
+#include "core/record.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/layout.h"
+#include "core/runtime.h"
+#include "core/value.h"
+
+/* The record's bytes, checked against the port they lie in; NULL: they do not. */
+static const unsigned char *
+record_bytes(const struct pinion_runtime *rt, const struct message *m, uint32_t *length)
+{
+	struct record_outside outside;
+	const pinion_port *port;
+
+	*length = m->length;
+	if (m->length <= MESSAGE_RECORD)
+		return m->record;
+	if (m->length != RECORD_OUTSIDE)
+		return NULL;
+	memcpy(&outside, m->record, sizeof outside);
+	*length = outside.length;
+	port = runtime_port(rt, outside.port);
+	if (port == NULL || outside.offset > port->memory.arena_size)
+		return NULL;
+	return segment_at(
+	    &port->memory.segment, port->memory.arena_base + outside.offset, outside.length);
+}
+
+/* Where a record begins to be read, and the kinds when it says them itself. */
+static bool
+cursor_start(
+    struct layout *l, const struct method *method, const unsigned char *record, uint32_t length)
+{
+	*l = (struct layout){ .method = method, .count = method->param_count };
+	if (!method->any_params)
+		return true;
+	if (length < sizeof l->kinds)
+		return false;
+	memcpy(&l->kinds, record, sizeof l->kinds);
+	l->end = sizeof l->kinds;
+	l->count = layout_task_count(l->kinds);
+	return true;
+}
+
+/* The next field of a record that is being read; false: it lies outside. */
+static bool
+cursor_next(struct layout *l, const struct message *m, const unsigned char *record, uint32_t length,
+    struct field *f)
+{
+	uint32_t bytes = 0;
+	bool last = l->next + 1 == l->count;
+
+	*f = layout_field(l, (m->refs >> l->next & 1) != 0);
+	if (f->variable && !last) {
+		size_t at = segment_round_up(l->end, 4);
+
+		if (at + 4 > length)
+			return false;
+		memcpy(&bytes, record + at, 4);
+		l->end = at + 4;
+		f->size = bytes;
+	} else if (f->variable) {
+		size_t at = segment_round_up(l->end, f->align);
+
+		f->size = at <= length ? length - at : 0;
+	}
+	f->at = segment_round_up(l->end, f->align);
+	l->end = f->at + f->size;
+	l->next++;
+	return f->size <= length && f->at <= length - f->size;
+}
+
+unsigned
+pinioni_record_refs(const struct pinion_runtime *rt, const struct message *m,
+    const struct method *method, struct record_ref refs[PINION_ARGS_MAX])
+{
+	uint32_t length;
+	const unsigned char *record = record_bytes(rt, m, &length);
+	struct layout l;
+	struct field f;
+	unsigned count = 0;
+
+	if (record == NULL || !cursor_start(&l, method, record, length))
+		return 0;
+	while (l.next < l.count) {
+		if (!cursor_next(&l, m, record, length, &f))
+			return count;
+		if (f.is_ref)
+			memcpy(&refs[count++], record + f.at, sizeof refs[0]);
+	}
+	return count;
+}
+
+/* ---- settling ------------------------------------------------------------------------------- */
+
+/* The scalar a reference stands for, converted; false: not there, failed, or no scalar. */
+static bool
+scalar_of(struct worker *w, const struct record_ref *ref, pinion_kind want,
+    const struct arrival *arrival, uint64_t *bits)
+{
+	const pinion_port *port;
+	const struct slot *slot;
+	uint64_t word;
+
+	if (ref->kind != REF_RESULT || !kind_is_scalar(want))
+		return false;
+	if (arrival != NULL && arrival->port == ref->port && arrival->slot == ref->at)
+		return pinioni_value_convert(arrival->kind, arrival->bits, want, bits) == 0;
+	port = runtime_port(w->runtime, ref->port);
+	if (port == NULL || ref->at >= port->memory.slot_count)
+		return false;
+	slot = &port->memory.slots[ref->at];
+	if (slot_look(slot, ref->call >> 16) != SLOT_IS_DONE || slot->status != 0 ||
+	    !slot_copy(slot, ref->call >> 16, bits, sizeof *bits))
+		return false;
+	/* relaxed: its state was looked at above. */
+	word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+	return pinioni_value_convert((pinion_kind)slot_word_kind(word), *bits, want, bits) == 0;
+}
+
+/* Only scalars are declared: each argument moves down, or stays, so that it is done in place. */
+static void
+settle_scalars(
+    struct worker *w, struct message *m, const struct method *method, const struct arrival *arrival)
+{
+	unsigned refs = m->refs, from = 0, to = 0;
+
+	for (unsigned i = 0; i < method->param_count; i++) {
+		struct record_ref ref;
+		uint64_t bits;
+
+		if ((m->refs >> i & 1) == 0) {
+			memcpy(&bits, m->record + from, sizeof bits);
+			from += sizeof bits;
+		} else {
+			memcpy(&ref, m->record + from, sizeof ref);
+			from += sizeof ref;
+			if (!scalar_of(w, &ref, method->params[i].kind, arrival, &bits)) {
+				memcpy(m->record + to, &ref, sizeof ref);
+				to += sizeof ref;
+				continue;
+			}
+			refs &= ~(1u << i);
+		}
+		memcpy(m->record + to, &bits, sizeof bits);
+		to += sizeof bits;
+	}
+	m->refs = (uint16_t)refs;
+	m->length = (uint8_t)to;
+}
+
+void
+pinioni_record_settle(
+    struct worker *w, struct message *m, const struct method *method, const struct arrival *arrival)
+{
+	alignas(8) unsigned char fresh[MESSAGE_RECORD];
+	struct message out = *m;
+	struct layout from, to;
+	struct field f;
+
+	if (m->refs == 0 || m->length > MESSAGE_RECORD || method->any_params)
+		return;
+	if (method->signature != UINT64_MAX) {
+		if (m->refs >> method->param_count == 0 &&
+		    m->length == 8 * (method->param_count + __builtin_popcount(m->refs)))
+			settle_scalars(w, m, method, arrival);
+		return;
+	}
+	(void)cursor_start(&from, method, m->record, m->length); /* no task: cannot fail */
+	to = from;
+	while (from.next < from.count) {
+		unsigned i = from.next;
+		const void *data;
+		uint64_t bits;
+
+		if (!cursor_next(&from, m, m->record, m->length, &f))
+			return;
+		data = m->record + f.at;
+		if (f.is_ref) {
+			struct record_ref ref;
+
+			memcpy(&ref, data, sizeof ref);
+			if (scalar_of(w, &ref, method->params[i].kind, arrival, &bits)) {
+				out.refs &= (uint16_t) ~(1u << i);
+				data = &bits;
+				f = layout_field(&to, false);
+			}
+		}
+		if (layout_put(&to, &f, fresh, sizeof fresh, data) != 0)
+			return;
+	}
+	memcpy(out.record, fresh, to.end);
+	out.length = (uint8_t)to.end;
+	*m = out;
+}
+
+/* ---- decoding ------------------------------------------------------------------------------- */
+
+/* Upstream failed: its error becomes ours, with the name of where it arose. */
+static int
+fail_upstream(
+    struct pinion_request *r, const pinion_port *port, const struct slot *slot, uint32_t at)
+{
+	const struct fault *fault = &port->memory.faults[at];
+	struct outcome o = {
+		.status = slot->status < 0 ? slot->status : -EBADMSG,
+		.origin = PINION_ORIGIN_UPSTREAM,
+		.deployment = fault->deployment,
+		.method = fault->method,
+	};
+	char text[FAULT_TEXT];
+
+	(void)snprintf(text, sizeof text, "%.*s", (int)fault->length, fault->text);
+	o.text = text;
+	pinioni_request_complete(r, &o);
+	return -EIO;
+}
+
+/* A result of somebody else's port may go away while it is read: it is copied, and checked after. */
+static const void *
+copy_result(struct pinion_request *r, const struct slot *slot, uint64_t generation,
+    const void *data, uint32_t length)
+{
+	void *copy = pinion_alloc(r, length == 0 ? 1 : length);
+
+	if (copy == NULL)
+		return NULL;
+	if (length <= SLOT_BYTES)
+		return slot_copy(slot, generation, copy, length) ? copy : NULL;
+	memcpy(copy, data, length);
+	return slot_look(slot, generation) == SLOT_IS_DONE ? copy : NULL;
+}
+
+/* What a reference stands for becomes the view. */
+static int
+view_result(struct pinion_request *r, const struct record_ref *ref, struct view *v)
+{
+	const pinion_port *port = runtime_port(r->worker->runtime, ref->port);
+	const struct slot *slot;
+	uint64_t word;
+
+	if (port == NULL || ref->at >= port->memory.slot_count)
+		return -ESTALE;
+	slot = &port->memory.slots[ref->at];
+	if (slot_look(slot, ref->call >> 16) != SLOT_IS_DONE)
+		return -ESTALE;
+	if (slot->status != 0)
+		return fail_upstream(r, port, slot, ref->at);
+	/* relaxed: its state was looked at above. */
+	word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+	v->kind = slot_word_kind(word);
+	v->length = slot->length;
+	if (v->length <= SLOT_BYTES)
+		v->at = slot->bytes;
+	else
+		v->at = segment_at(&port->memory.segment,
+		    port->memory.arena_base +
+			(uint64_t)port->memory.places[ref->at].at * ARENA_GRANULE,
+		    v->length);
+	if (ref->port != r->message.port && v->at != NULL)
+		v->at = copy_result(r, slot, ref->call >> 16, v->at, v->length);
+	return v->at == NULL ? -ESTALE : 0;
+}
+
+static int
+view_ref(struct pinion_request *r, const struct record_ref *ref, struct view *v)
+{
+	const pinion_port *port;
+
+	if (ref->kind == REF_RESULT)
+		return view_result(r, ref, v);
+	port = runtime_port(r->worker->runtime, ref->port);
+	if (port == NULL)
+		return -ESTALE;
+	v->length = (uint32_t)ref->call;
+	v->at = segment_at(&port->memory.segment,
+	    port->memory.arena_base + (uint64_t)ref->at * ARENA_GRANULE, v->length);
+	return v->at == NULL ? -EBADMSG : 0;
+}
+
+/* A view of what came by reference is checked against what was declared. */
+static int
+check_view(struct view *v, const pinion_param *want)
+{
+	uint64_t bits = 0;
+
+	if (want == NULL) {
+		if (kind_is_scalar((pinion_kind)v->kind))
+			memcpy(&v->word, v->at, sizeof v->word);
+		return 0;
+	}
+	if (kind_is_scalar(want->kind)) {
+		if (!kind_is_scalar((pinion_kind)v->kind))
+			return -EINVAL;
+		memcpy(&bits, v->at, sizeof bits);
+		return pinioni_value_convert((pinion_kind)v->kind, bits, want->kind, &v->word);
+	}
+	if (v->kind != (uint32_t)want->kind)
+		return -EINVAL;
+	return want->kind == PINION_KIND_STRUCT && v->length != want->size ? -EINVAL : 0;
+}
+
+static int
+fail_argument(struct pinion_request *r, unsigned i, int err)
+{
+	const struct method *m = r->method;
+
+	if (err == -EIO)
+		return err; /* failed already */
+	pinioni_request_fail(r, err, PINION_ORIGIN_RUNTIME,
+	    "argument %u (\"%s\") of %s: the result given for it %s", i,
+	    m->any_params ? "" : m->params[i].name, m->deployment->name,
+	    err == -ESTALE ? "is gone" : "has another type or does not fit");
+	return err;
+}
+
+static int
+decode_field(struct pinion_request *r, const struct field *f, unsigned i)
+{
+	const pinion_param *want = r->method->any_params ? NULL : &r->method->params[i];
+	struct view *v = &r->args[i];
+	struct record_ref ref;
+	int err;
+
+	if (!f->is_ref) {
+		v->kind = (uint32_t)f->kind;
+		v->length = (uint32_t)f->size;
+		if (kind_is_scalar(f->kind))
+			memcpy(&v->word, r->record + f->at, sizeof v->word);
+		else
+			v->at = r->record + f->at;
+		return 0;
+	}
+	memcpy(&ref, r->record + f->at, sizeof ref);
+	v->kind = want != NULL ? (uint32_t)want->kind : (uint32_t)f->kind;
+	err = view_ref(r, &ref, v);
+	return err != 0 ? err : check_view(v, want);
+}
+
+int
+pinioni_record_decode_at(struct pinion_request *r, const unsigned char *record, uint32_t length)
+{
+	struct layout l;
+	struct field f;
+
+	r->record = record;
+	r->record_length = length;
+	if (record == NULL || !cursor_start(&l, r->method, record, length)) {
+		pinioni_request_fail(r, -EBADMSG, PINION_ORIGIN_RUNTIME, "arguments out of bounds");
+		return -EBADMSG;
+	}
+	for (unsigned i = 0; i < l.count; i++) {
+		int err = cursor_next(&l, &r->message, record, length, &f) ? decode_field(r, &f, i)
+									   : -EBADMSG;
+
+		if (err != 0)
+			return fail_argument(r, i, err);
+	}
+	r->arg_count = (uint8_t)l.count;
+	return 0;
+}
+
+/* Only scalars, all there: their bits are the record. */
+static void
+decode_plain(struct pinion_request *r)
+{
+	const struct method *m = r->method;
+
+	r->record = r->message.record;
+	r->record_length = r->message.length;
+	r->arg_count = m->param_count;
+	for (unsigned i = 0; i < m->param_count; i++) {
+		struct view *v = &r->args[i];
+
+		memcpy(&v->word, r->message.record + (size_t)i * 8, sizeof v->word);
+		v->length = sizeof v->word;
+		v->kind = (uint32_t)(m->signature >> 4 * i & 15);
+	}
+}
+
+int
+pinioni_record_decode(struct pinion_request *r)
+{
+	const struct method *m = r->method;
+	uint32_t length;
+
+	if (m->signature != UINT64_MAX && r->message.refs == 0 &&
+	    r->message.length <= MESSAGE_RECORD &&
+	    r->message.length == m->param_count * sizeof(uint64_t)) {
+		decode_plain(r);
+		return 0;
+	}
+	const unsigned char *record;
+
+	record = record_bytes(r->worker->runtime, &r->message, &length);
+	return pinioni_record_decode_at(r, record, length);
+}

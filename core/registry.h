@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/registry.h - what was deployed: deployments, their methods and replicas, frozen once published.
+ *
+ *   handle.id = runtime 8 | its generation 16 | deployment 16 | method 8 | unknown name 16
+ *
+ * Why       A caller checks its arguments against a declaration, a worker finds a replica: both by an
+ *           index that came in a message, so each look-up is bounded and may say "none".
+ * Threads   Added to under the runtime's lock; looked up by any thread.
+ * Memory    Specs live until pinion_stop. The replica table grows by copy; workers read it under RCU
+ *           (core/rcu.h) and hold no pointer to it across a suspension.
+ *
+ * Edges     (release -> acquire: what becomes safe)
+ *   G  deployments[i]  add -> find   the spec and all it points to may be read
+ */
+#ifndef PINION_CORE_REGISTRY_H
+#define PINION_CORE_REGISTRY_H
+
+#include <stdatomic.h>
+
+#include "core/limits.h"
+#include "core/pinion.h"
+#include "shm/directory.h"
+
+struct worker;
+struct pinion_request;
+
+enum {
+	METHOD_UNKNOWN = 0xff,
+	DEPLOYMENT_TASK = 0, /* runs pinion_task's functions */
+};
+
+struct deployment;
+
+struct method {
+	const char *name;
+	pinion_handler *handler;
+	const pinion_param *params;
+	const struct deployment *deployment;
+	uint64_t
+	    signature; /* as PINION_ARGS makes it of scalars in order; UINT64_MAX: never equal */
+	pinion_returns returns;
+	uint32_t result_size; /* most bytes of a result */
+	uint8_t param_count;
+	uint8_t index;
+	bool any_params; /* a task: whatever it is called with */
+};
+
+struct deployment {
+	const char *name;
+	const pinion_deployment *declared;
+	const char *app;
+	struct method *methods;
+	size_t method_count;
+	uint32_t first_replica;
+	uint32_t replica_count;
+	uint32_t max_ongoing;
+	uint16_t index;
+	bool is_live; /* its replicas had init and not yet deinit; W under the runtime's lock */
+};
+
+struct replica {
+	const struct deployment *deployment;
+	struct worker *worker;
+	void *state;
+	uint32_t number; /* among its siblings */
+	uint32_t index;
+	/* W worker. */
+	uint32_t ongoing;
+	struct pinion_request
+	    *waiting; /* for `ongoing` to fall below max_ongoing, or for an idle sibling */
+	struct pinion_request **waiting_end;
+	struct replica *crowded_next; /* of this worker, while is_crowded */
+	bool is_crowded;
+};
+
+/* Given to readers whole. */
+struct replica_table {
+	uint32_t count;
+	struct replica *replicas[];
+};
+
+struct registry {
+	_Atomic(struct deployment *) deployments[DIRECTORY_DEPLOYMENTS];
+	uint32_t deployment_count; /* W under the runtime's lock */
+	_Atomic(struct replica_table *) replicas;
+	char *unknown[UNKNOWN_METHODS]; /* W under the runtime's lock */
+	uint32_t unknown_count;
+};
+
+static inline const struct deployment *
+registry_deployment(const struct registry *r, uint32_t index)
+{
+	if (index >= DIRECTORY_DEPLOYMENTS)
+		return NULL;
+	/* G */
+	return atomic_load_explicit(&r->deployments[index], memory_order_acquire);
+}
+
+static inline void
+registry_publish(struct registry *r, struct deployment *d)
+{
+	/* G: everything of it is written. */
+	atomic_store_explicit(&r->deployments[d->index], d, memory_order_release);
+}
+
+static inline uint64_t
+handle_runtime(pinion_handle h)
+{
+	return h.id >> 40; /* index and generation: equal to the runtime's key */
+}
+
+static inline unsigned
+handle_deployment(pinion_handle h)
+{
+	return (unsigned)(h.id >> 24 & 0xffff);
+}
+
+static inline unsigned
+handle_method(pinion_handle h)
+{
+	return (unsigned)(h.id >> 16 & 0xff);
+}
+
+static inline unsigned
+handle_unknown(pinion_handle h)
+{
+	return (unsigned)(h.id & 0xffff);
+}
+
+static inline pinion_handle
+handle_make(uint64_t runtime_key, unsigned deployment, unsigned method, unsigned unknown)
+{
+	return (pinion_handle){ runtime_key << 40 | (uint64_t)deployment << 24 |
+		(uint64_t)method << 16 | unknown };
+}
+
+#endif

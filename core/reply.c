@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/reply.c - what a handler may do with its request: arguments, answers, tail calls.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/call.h"
+#include "core/encode.h"
+#include "core/record.h"
+#include "core/runtime.h"
+#include "core/thread.h"
+#include "core/value.h"
+
+/* ---- arguments ------------------------------------------------------------------------------ */
+
+static const struct view *
+view_of(const pinion_request *r, unsigned index, pinion_kind kind)
+{
+	static const struct view nothing = { .at = "" };
+
+	assert(index < r->arg_count);
+	if (index >= r->arg_count || (pinion_kind)r->args[index].kind != kind)
+		return &nothing;
+	return &r->args[index];
+}
+
+bool
+pinion_arg_bool(pinion_request *r, unsigned index)
+{
+	return index < r->arg_count && r->args[index].kind == PINION_KIND_BOOL &&
+	    r->args[index].word != 0;
+}
+
+int64_t
+pinion_arg_i64(pinion_request *r, unsigned index)
+{
+	return (int64_t)pinion_arg_u64(r, index);
+}
+
+uint64_t
+pinion_arg_u64(pinion_request *r, unsigned index)
+{
+	bool fits = index < r->arg_count &&
+	    (r->args[index].kind == PINION_KIND_I64 || r->args[index].kind == PINION_KIND_U64);
+
+	return fits ? r->args[index].word : 0;
+}
+
+double
+pinion_arg_f64(pinion_request *r, unsigned index)
+{
+	double x = 0;
+
+	if (index < r->arg_count && r->args[index].kind == PINION_KIND_F64)
+		memcpy(&x, &r->args[index].word, sizeof x);
+	return x;
+}
+
+pinion_str
+pinion_arg_str(pinion_request *r, unsigned index)
+{
+	const struct view *v = view_of(r, index, PINION_KIND_STR);
+
+	return (pinion_str){ v->at, v->length };
+}
+
+pinion_bytes
+pinion_arg_bytes(pinion_request *r, unsigned index)
+{
+	const struct view *v = view_of(r, index, PINION_KIND_BYTES);
+
+	return (pinion_bytes){ v->at, v->length };
+}
+
+pinion_handle
+pinion_arg_handle(pinion_request *r, unsigned index)
+{
+	bool fits = index < r->arg_count && r->args[index].kind == PINION_KIND_HANDLE;
+
+	return (pinion_handle){ fits ? r->args[index].word : 0 };
+}
+
+pinion_ref
+pinion_arg_ref(pinion_request *r, unsigned index)
+{
+	const struct view *v = view_of(r, index, PINION_KIND_REF);
+	pinion_ref ref = { 0, UINT32_MAX, 0 };
+
+	if (v->length == sizeof ref)
+		memcpy(&ref, v->at, sizeof ref);
+	return ref;
+}
+
+const void *
+pinion_arg_struct_at(pinion_request *r, unsigned index, size_t size, size_t align)
+{
+	const struct view *v = view_of(r, index, PINION_KIND_STRUCT);
+
+	return v->length == size && (uintptr_t)v->at % align == 0 ? v->at : NULL;
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static int
+refuse_second(pinion_request *r)
+{
+	pinioni_runtime_log(r->worker->runtime, "%s.%s answers twice: the first answer stands",
+	    r->method->deployment->name, r->method->name);
+	return -EALREADY;
+}
+
+static bool
+is_taken(const pinion_request *r)
+{
+	return r->answered || r->state != REQUEST_RUNNING;
+}
+
+static int
+complain_reply(pinion_request *r, pinion_kind got)
+{
+	pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
+	    "%s.%s declares to return %s and replied %s", r->method->deployment->name,
+	    r->method->name, pinioni_kind_name(r->method->returns.kind), pinioni_kind_name(got));
+	return -EINVAL;
+}
+
+static int
+too_large(pinion_request *r, size_t size)
+{
+	pinioni_request_fail(r, -EMSGSIZE, PINION_ORIGIN_HANDLER,
+	    "%s.%s replies %zu bytes and may reply %u: set .result_max",
+	    r->method->deployment->name, r->method->name, size, r->method->result_size);
+	return -EMSGSIZE;
+}
+
+static struct outcome
+outcome_of(const pinion_request *r, pinion_kind kind, const void *bytes, size_t length)
+{
+	return (struct outcome){
+		.kind = kind,
+		.bytes = bytes,
+		.length = (uint32_t)length,
+		.deployment = r->method->deployment->index,
+		.method = r->method->index,
+	};
+}
+
+/* The value as declared: kind, bytes, length. Of a scalar, bits hold the bytes. */
+static int
+shape(const struct method *m, const pinion_value *v, uint64_t *bits, struct outcome *o)
+{
+	pinion_kind want = m->any_params ? v->kind : m->returns.kind;
+
+	o->kind = want;
+	if (kind_is_scalar(want)) {
+		o->bytes = bits;
+		o->length = sizeof *bits;
+		return pinioni_value_convert(v->kind, value_bits(v), want, bits);
+	}
+	if (want != v->kind || want == PINION_KIND_NONE)
+		return -EINVAL;
+	if (want == PINION_KIND_REF) {
+		o->bytes = &v->as.ref;
+		o->length = sizeof v->as.ref;
+		return 0;
+	}
+	if (value_bytes(v).len > UINT32_MAX)
+		return -EMSGSIZE;
+	o->bytes = value_bytes(v).data;
+	o->length = (uint32_t)value_bytes(v).len;
+	if (want == PINION_KIND_STRUCT && !m->any_params && o->length != m->returns.size)
+		return -EINVAL;
+	return o->length > SLOT_BYTES && o->length > m->result_size ? -EMSGSIZE : 0;
+}
+
+int
+pinion_reply_value(pinion_request *r, pinion_value value)
+{
+	struct outcome o = outcome_of(r, PINION_KIND_NONE, NULL, 0);
+	uint64_t bits;
+	int err;
+
+	if (is_taken(r))
+		return refuse_second(r);
+	err = shape(r->method, &value, &bits, &o);
+	if (err == -EMSGSIZE)
+		return too_large(r, value_bytes(&value).len);
+	if (err != 0)
+		return complain_reply(r, value.kind);
+	pinioni_request_complete(r, &o);
+	return 0;
+}
+
+int
+pinion_reply_fmt(pinion_request *r, const char *format, ...)
+{
+	char small[SLOT_BYTES + 1];
+	char *to = small;
+	struct outcome o;
+	va_list list;
+	int length;
+
+	if (is_taken(r))
+		return refuse_second(r);
+	va_start(list, format);
+	length = vsnprintf(small, sizeof small, format, list);
+	va_end(list);
+	if (length < 0)
+		return -EINVAL;
+	if (r->method->returns.kind != PINION_KIND_STR && !r->method->any_params)
+		return complain_reply(r, PINION_KIND_STR);
+	if (length > SLOT_BYTES) {
+		if ((uint32_t)length > r->method->result_size)
+			return too_large(r, (size_t)length);
+		to = pinion_alloc(r, (size_t)length + 1);
+		if (to == NULL)
+			return -ENOMEM;
+		va_start(list, format);
+		(void)vsnprintf(to, (size_t)length + 1, format, list); /* measured above */
+		va_end(list);
+	}
+	o = outcome_of(r, PINION_KIND_STR, to, (size_t)length);
+	pinioni_request_complete(r, &o);
+	return 0;
+}
+
+void *
+pinion_result_buffer(pinion_request *r, size_t size)
+{
+	if (is_taken(r) || size > r->method->result_size)
+		return NULL;
+	if (r->port == NULL)
+		return pinion_alloc(r, size);
+	if (size <= SLOT_BYTES)
+		return r->port->memory.slots[r->message.slot].bytes;
+	return pinioni_request_place(r, (uint32_t)size);
+}
+
+int
+pinion_reply_buffer(pinion_request *r, size_t size)
+{
+	struct outcome o = outcome_of(r, r->method->returns.kind, NULL, size);
+
+	if (is_taken(r))
+		return refuse_second(r);
+	if (size > r->method->result_size)
+		return too_large(r, size);
+	o.in_place = true;
+	pinioni_request_complete(r, &o);
+	return 0;
+}
+
+int
+pinion_fail(pinion_request *r, int error, const char *format, ...)
+{
+	int code = error < 0 ? error : error > 0 ? -error : -EINVAL;
+	char text[FAULT_TEXT];
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list); /* a text cut short is fine */
+	va_end(list);
+	if (is_taken(r)) {
+		pinioni_runtime_log(r->worker->runtime, "%s.%s fails after it has answered: %s",
+		    r->method->deployment->name, r->method->name, text);
+		return code;
+	}
+	pinioni_request_fail(r, code, PINION_ORIGIN_HANDLER, "%s", text);
+	return code;
+}
+
+void
+pinioni_request_returned(pinion_request *r, int err)
+{
+	struct outcome o;
+
+	if (r->answered) {
+		pinioni_request_end(r);
+		return;
+	}
+	if (r->state != REQUEST_RUNNING)
+		return; /* deferred, or answered by another call */
+	if (err < 0) {
+		pinioni_request_fail(r, err, PINION_ORIGIN_HANDLER, "the handler returned %d", err);
+		return;
+	}
+	if (r->method->returns.kind == PINION_KIND_NONE) {
+		o = outcome_of(r, PINION_KIND_NONE, NULL, 0);
+		pinioni_request_complete(r, &o);
+		return;
+	}
+	pinioni_request_fail(r, -EPROTO, PINION_ORIGIN_HANDLER,
+	    "%s.%s returned 0 without a reply and declares %s", r->method->deployment->name,
+	    r->method->name, pinioni_kind_name(r->method->returns.kind));
+}
+
+int
+pinion_reply_response(pinion_request *r, pinion_response response)
+{
+	pinion_port *port = r->worker->port;
+	struct slot_note *note;
+
+	if (is_taken(r))
+		return refuse_second(r);
+	if (port_is_failed(response)) {
+		pinion_error e = pinion_response_error(response);
+
+		pinioni_request_fail(r, e.code != 0 ? e.code : -(int)(response.generation & 0xffff),
+		    PINION_ORIGIN_UPSTREAM, "%.*s", PINION_STR_FMT(e.text));
+		return 0;
+	}
+	note = &port->notes[response.slot < port->memory.slot_count ? response.slot : 0];
+	if (response.port != port_word(port) || response.slot >= port->memory.slot_count ||
+	    note->generation != response.generation || note->state != NOTE_OPEN)
+		return pinion_fail(r, -ESTALE, "the response was released or is another thread's");
+	r->state = REQUEST_RELAYING;
+	note->relay = r;
+	if (slot_ask(&port->memory.slots[response.slot], response.generation) == SLOT_IS_DONE)
+		pinioni_port_told(port, response.slot);
+	return 0;
+}
+
+/* ---- tail call ------------------------------------------------------------------------------ */
+
+/* What the arguments keep stays lent until our caller's slot is DONE. */
+static int
+lend(pinion_request *r, const struct slot_note *scratch)
+{
+	pinion_port *port = r->worker->port;
+
+	if (scratch->pins == 0 && r->owned == SLOT_NONE)
+		return 0;
+	if (port->loan_count == port->loan_room || port->loan_count >= LOANS_SWEEP)
+		pinioni_port_sweep(port);
+	if (port->loan_count == port->loan_room)
+		return -ENOBUFS;
+	struct loan *loan = &port->loans[port->loan_count++];
+
+	*loan = (struct loan){ .generation = request_generation(r),
+		.port = r->message.port,
+		.slot = r->message.slot,
+		.owned = r->owned,
+		.pins = scratch->pins };
+	memcpy(loan->pin, scratch->pin, scratch->pins * sizeof scratch->pin[0]);
+	r->owned = SLOT_NONE;
+	return 0;
+}
+
+static int
+check_forward(pinion_request *r, const struct method *m, struct complaint *c)
+{
+	if ((r->message.call & 0xff) >= HOPS_MAX)
+		return pinioni_complain(c, -EDEADLK, "forwarded more than %d times", HOPS_MAX);
+	if (r->port != NULL && m->result_size > SLOT_BYTES &&
+	    m->result_size > r->port->memory.places[r->message.slot].size)
+		return pinioni_complain(c, -EMSGSIZE,
+		    "%s.%s may answer %u bytes and the caller of %s.%s has room for %u",
+		    m->deployment->name, m->name, m->result_size, r->method->deployment->name,
+		    r->method->name, r->method->result_size);
+	if (!m->any_params && !r->method->any_params &&
+	    !pinioni_kind_may_convert(m->returns.kind, r->method->returns.kind))
+		return pinioni_complain(c, -EINVAL, "%s.%s returns %s and %s.%s declares %s",
+		    m->deployment->name, m->name, pinioni_kind_name(m->returns.kind),
+		    r->method->deployment->name, r->method->name,
+		    pinioni_kind_name(r->method->returns.kind));
+	return 0;
+}
+
+/* Of a post, whose answer nobody waits for: a post of our own. */
+static int
+forward_post(pinion_request *r, pinion_handle handle, pinion_args args)
+{
+	int err = pinion_post(handle, args);
+	struct outcome o = outcome_of(r, PINION_KIND_NONE, NULL, 0);
+
+	if (err != 0)
+		return pinion_fail(r, err, "could not be forwarded");
+	pinioni_request_complete(r, &o);
+	return 0;
+}
+
+static int
+forward(pinion_request *r, const struct method *method, pinion_args args, struct complaint *c)
+{
+	struct worker *w = r->worker;
+	struct slot_note scratch = { .generation = 0 };
+	struct message m = r->message;
+	uint32_t replica;
+	unsigned target, stop;
+	const char *text;
+	int err = check_forward(r, method, c);
+
+	if (err != 0)
+		return err;
+	m.flags &= MESSAGE_STAMP;
+	m.method = method->index;
+	m.function = 0;
+	m.call++;
+	err = pinioni_encode(w->port, method, args, &m, &scratch, c);
+	if (err == 0 && !pinioni_call_target(w->port, method, &replica, &target)) {
+		err = pinioni_call_no_target(w->port, &text);
+		(void)pinioni_complain(c, err, "%s", text);
+	}
+	if (err == 0 && lend(r, &scratch) != 0)
+		err = pinioni_complain(c, -ENOBUFS, "too many arguments are lent");
+	if (err != 0) {
+		pinioni_port_unpin(w->port, scratch.pin, scratch.pins);
+		return err;
+	}
+	m.target = (uint16_t)replica;
+	stop = pinioni_call_first_stop(w->port, &m, method, target);
+	board_count(w->line, COUNT_FORWARDED, 1);
+	pinioni_request_hand_over(r, &m, stop, target);
+	return 0;
+}
+
+int
+pinion_forward(pinion_request *r, pinion_handle handle, pinion_args args)
+{
+	struct complaint c = { .code = 0 };
+	const struct method *method;
+	pinion_response failed;
+
+	if (is_taken(r))
+		return refuse_second(r);
+	if (r->port == NULL)
+		return forward_post(r, handle, args);
+	method = pinioni_call_method(r->worker->port, handle, &failed);
+	if (method == NULL)
+		return pinion_reply_response(r, failed);
+	if (forward(r, method, args, &c) != 0) {
+		pinioni_request_fail(r, c.code, PINION_ORIGIN_HANDLER, "%s", c.text);
+		return c.code;
+	}
+	return 0;
+}
+
+/* ---- others --------------------------------------------------------------------------------- */
+
+void *
+pinion_alloc(pinion_request *r, size_t size)
+{
+	size_t all = size + 64; /* the header, and 64-byte alignment behind it */
+	struct request_memory *block;
+
+	if (size > SIZE_MAX / 2)
+		return NULL;
+	block = pinioni_heap_take(r->worker->heap, all);
+	if (block == NULL)
+		return NULL;
+	*block = (struct request_memory){ .next = r->memory, .size = all };
+	r->memory = block;
+	return (unsigned char *)block + 64;
+}
+
+int
+pinion_sleep(pinion_request *r, int64_t ns)
+{
+	struct worker *w = r->worker;
+	uint64_t until;
+	int err;
+
+	if (ns < 0)
+		return -EINVAL;
+	until = clock_now(&w->runtime->clock) + (uint64_t)ns;
+	while (clock_now(&w->runtime->clock) < until) {
+		if (w->canceling)
+			return -ECANCELED;
+		err = pinioni_worker_timer(w, until, w->current_fiber);
+		if (err != 0)
+			return err;
+		struct fiber *self = w->current_fiber;
+
+		err = pinioni_worker_suspend(w);
+		pinioni_worker_timer_drop(w, self);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+pinion_runtime *
+pinion_request_runtime(pinion_request *r)
+{
+	return r->worker->runtime;
+}
+
+unsigned
+pinion_request_worker(pinion_request *r)
+{
+	return r->worker->index;
+}
+
+bool
+pinion_str_is(pinion_str str, const char *text)
+{
+	return strlen(text) == str.len && (str.len == 0 || memcmp(str.data, text, str.len) == 0);
+}
+
+/* ---- deferred ------------------------------------------------------------------------------- */
+
+int
+pinion_defer(pinion_request *r, pinion_token *token)
+{
+	static _Atomic uint64_t serial = 1;
+	uint64_t mine;
+
+	if (is_taken(r))
+		return refuse_second(r);
+	/* relaxed: only a number that no other token has. */
+	mine = atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed);
+	r->state = REQUEST_DEFERRED;
+	/* T */
+	atomic_store_explicit(&r->token, mine, memory_order_release);
+	*token = (pinion_token){ .generation = mine,
+		.port = (port_word(r->worker->port) & 0xffff0000u) | r->worker->index,
+		.slot = r->index };
+	return 0;
+}
+
+/* The request, for the one who takes the token; NULL: answered before, or gone. */
+static pinion_request *
+claim(pinion_port *port, pinion_token token)
+{
+	struct pinion_runtime *rt = port->runtime;
+	unsigned worker = token.port & 0xffff;
+	uint64_t expected = token.generation;
+	pinion_request *r;
+
+	if ((token.port ^ port_word(port)) >> 16 != 0 || worker >= rt->worker_count ||
+	    expected == 0)
+		return NULL;
+	r = pinioni_worker_request_at(&rt->workers[worker], token.slot);
+	if (r == NULL)
+		return NULL;
+	/* T; relaxed on failure: it is not ours. */
+	if (!atomic_compare_exchange_strong_explicit(
+		&r->token, &expected, 0, memory_order_acquire, memory_order_relaxed))
+		return NULL;
+	return r;
+}
+
+/* Tells the worker that what it waits for lies in place. */
+static int
+send_answer(pinion_port *port, pinion_request *r, const struct outcome *o)
+{
+	struct message m = r->message;
+	struct worker *w = r->worker;
+	struct answered answered = { .status = o->status, .length = o->length, .index = r->index };
+
+	m.kind = MESSAGE_ANSWERED;
+	m.method = (uint8_t)o->kind;
+	m.refs = 0;
+	memcpy(m.record, &answered, sizeof answered);
+	if (port->worker != NULL) {
+		pinioni_worker_send(port->worker, w->index, &m);
+		return 0;
+	}
+	/* Ended by the worker, who takes what is there; in a caller-driven runtime by whoever waits. */
+	while (pinioni_port_push(port, w->index, &m) != 0) {
+		pinioni_port_order(port);
+		if (!w->has_thread)
+			(void)pinioni_worker_turn(w); /* how much it did does not matter */
+	}
+	pinioni_port_order(port);
+	return 0;
+}
+
+static int
+answer(pinion_token token, const pinion_value *v, int error, const char *text)
+{
+	struct port_shell *shell;
+	struct outcome o = { .status = error };
+	uint64_t bits;
+	int err;
+	pinion_port *port = pinioni_port_enter_token(token.port, &shell, &err);
+	pinion_request *r;
+
+	if (port == NULL)
+		return err;
+	r = claim(port, token);
+	if (r == NULL) {
+		port_leave(shell);
+		return -EALREADY;
+	}
+	err = v == NULL ? 0 : shape(r->method, v, &bits, &o);
+	if (err != 0) {
+		o = (struct outcome){ .status = err };
+		text = err == -EMSGSIZE ? "a deferred answer larger than the method's result_max"
+					: "a deferred answer of another kind than declared";
+	}
+	if (r->port != NULL)
+		pinioni_request_put(r, &o, text);
+	(void)send_answer(port, r, &o); /* has no failure */
+	port_leave(shell);
+	return err;
+}
+
+int
+pinion_token_reply_value(pinion_token token, pinion_value value)
+{
+	return answer(token, &value, 0, NULL);
+}
+
+int
+pinion_token_fail(pinion_token token, int error, const char *format, ...)
+{
+	char text[FAULT_TEXT];
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list); /* a text cut short is fine */
+	va_end(list);
+	return answer(token, NULL, error < 0 ? error : error > 0 ? -error : -EINVAL, text);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/request.h - one request in a worker's custody.
+ *
+ *   accept -> WAITING (for an argument) -> QUEUED -> RUNNING -> answered -> gone
+ *                  \                        |  \        \ \---> DEFERRED (a token) or RELAYING (another call)
+ *                   '-- to another worker --'   '-- surplus      '---> handed on (forward)
+ *
+ * Threads   The worker's only, but for `token`: whoever exchanges it away may answer.
+ * Memory    From the worker's pool, which is never given back before stop, so that a token may look at a
+ *           request that is long over.
+ *
+ * Edges     (release -> acquire: what becomes safe)
+ *   T  token  defer -> claim   the request's place for a result may be written
+ */
+#ifndef PINION_CORE_REQUEST_H
+#define PINION_CORE_REQUEST_H
+
+#include "core/port.h"
+
+struct view {
+	union {
+		uint64_t word;
+		const void *at;
+	};
+	uint32_t length;
+	uint32_t kind;
+};
+
+enum request_state {
+	REQUEST_FREE,
+	REQUEST_PLACEHOLDER, /* only dependents, that came first */
+	REQUEST_WAITING,
+	REQUEST_QUEUED,
+	REQUEST_RUNNING,
+	REQUEST_RELAYING,
+	REQUEST_DEFERRED,
+};
+
+struct request_memory {
+	struct request_memory *next;
+	size_t size;
+};
+
+struct pinion_request {
+	struct message message;
+	struct worker *worker;
+	pinion_port *port; /* whose slot; NULL: a post */
+	const struct method *method;
+	struct replica *replica;
+	struct lane_rx *lane; /* it came from */
+	struct pinion_request *next;
+	struct pinion_request *dependents;
+	struct pinion_request **dependents_end;
+	struct pinion_request *all_next, *all_prev; /* of this worker, for stop */
+	struct request_memory *memory;
+	const unsigned char *record;
+	uint32_t record_length;
+	uint32_t index; /* in the worker's pool */
+	uint16_t owned; /* list of the worker's port's slots */
+	uint8_t state;
+	bool answered;
+	bool counted; /* in replica->ongoing */
+	uint8_t arg_count;
+	bool inside; /* its handler has not returned */
+	uint32_t depth;
+	_Atomic uint64_t token;
+	struct view args[PINION_ARGS_MAX];
+};
+
+/* The record of a MESSAGE_ANSWERED. */
+struct answered {
+	int32_t status;
+	uint32_t length;
+	uint32_t index; /* in the worker's pool */
+};
+
+struct outcome {
+	int status;
+	pinion_kind kind;
+	const void *bytes;
+	uint32_t length;
+	enum pinion_origin origin;
+	uint16_t deployment;
+	uint8_t method;
+	const char *text;
+	bool in_place; /* result or text lie where they belong */
+};
+
+static inline uint64_t
+request_generation(const struct pinion_request *r)
+{
+	return r->message.call >> 16;
+}
+
+/* Takes a message into custody that was copied into a request just taken from the pool; starts nothing. */
+void pinioni_request_admit(struct pinion_request *r, struct lane_rx *lane);
+/* The same of a message that lies elsewhere. */
+void pinioni_request_accept(struct worker *w, const struct message *m, struct lane_rx *lane);
+/* Starts a queued request on this stack. */
+void pinioni_request_run(struct pinion_request *r);
+/* The one place where a request ends: result, dependents, slot, who is told. Frees it unless its handler is
+ * still inside. */
+void pinioni_request_complete(struct pinion_request *r, const struct outcome *o);
+void pinioni_request_fail(struct pinion_request *r, int code, enum pinion_origin origin,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Sends it to whoever is next to have it: an argument's worker, its target, itself. */
+void pinioni_request_route(struct pinion_request *r);
+/* Hands it to another worker, with all that waits for it behind. */
+void pinioni_request_hand_over(
+    struct pinion_request *r, const struct message *m, unsigned worker, unsigned target_worker);
+/* Its handler returned: what that means, when it did not answer. */
+void pinioni_request_returned(struct pinion_request *r, int err);
+/* Answered or handed on: gives back what it holds, unless its handler is still inside. */
+void pinioni_request_end(struct pinion_request *r);
+/* Whoever took a token: writes the result or the fault where they belong; the worker completes. */
+void pinioni_request_put(struct pinion_request *r, const struct outcome *o, const char *text);
+/* Where a result longer than a slot goes. NULL: the caller reserved less. */
+void *pinioni_request_place(const struct pinion_request *r, uint32_t length);
+/* Ends everything this worker has, for stop. */
+void pinioni_request_cancel_all(struct worker *w);
+/* A relayed call is there. */
+void pinioni_request_relay(struct pinion_request *r, uint16_t slot);
+
+#endif

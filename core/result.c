@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/result.c - waiting for results, reading them, giving them back.
+ *
+ * A foreign thread polls its slot, paced by the clock, then sleeps on its port's bell; a handler is
+ * suspended; the driver of a caller-driven runtime runs turns of its worker.
+ */
+#include <errno.h>
+#include <sched.h>
+
+#include "core/call.h"
+#include "core/read.h"
+#include "core/runtime.h"
+#include "core/thread.h"
+#include "shm/bell.h"
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+static bool
+response_is_ours(const pinion_port *port, pinion_response r)
+{
+	return r.port == port_word(port) && r.slot < port->memory.slot_count &&
+	    port->notes[r.slot].generation == r.generation &&
+	    port->notes[r.slot].state == NOTE_OPEN;
+}
+
+static int
+find_done(const pinion_port *port, const pinion_response *r, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (slot_poll(&port->memory.slots[r[i].slot], r[i].generation))
+			return (int)i;
+	return -EAGAIN;
+}
+
+/* Asks to be told, looks once more, sleeps. */
+static void
+sleep_on_bell(pinion_port *port, const pinion_response *r, unsigned count, uint64_t limit)
+{
+	struct port_doors *doors = port->memory.doors;
+	uint32_t seen = bell_read(&doors->bell);
+	int err = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		if (slot_ask(&port->memory.slots[r[i].slot], r[i].generation) != SLOT_IS_PENDING)
+			return;
+	epoch_announce(&doors->epoch, EPOCH_FUTEX);
+	if (find_done(port, r, count) < 0) {
+		port->sleeps++;
+		err =
+		    pinioni_futex_wait(&doors->bell, seen, limit); /* looked at again in any case */
+	}
+	epoch_awake(&doors->epoch);
+	if (err == -ETIMEDOUT && find_done(port, r, count) >= 0)
+		port->rescued++;
+	pinioni_port_drain_ready(port);
+}
+
+/* limit_ns: of the whole wait, UINT64_MAX: none. */
+static int
+wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64_t limit_ns)
+{
+	struct pinion_runtime *rt = port->runtime;
+	uint64_t start = clock_ticks();
+	uint64_t spin = SPIN_US * rt->ticks_us;
+	uint64_t started_ns = limit_ns == UINT64_MAX ? 0 : clock_monotonic_ns();
+	uint64_t spun;
+	int at;
+
+	pinioni_port_order(port);
+	while ((at = find_done(port, r, count)) < 0) {
+		uint64_t past = limit_ns == UINT64_MAX ? 0 : clock_monotonic_ns() - started_ns;
+		uint64_t nap = (uint64_t)SLEEP_MAX_MS * 1000000;
+
+		if (past > limit_ns || limit_ns == 0)
+			return -EAGAIN;
+		if (rt->mode == BOARD_DRIVEN) {
+			(void)pinioni_worker_turn(&rt->workers[0]);
+			continue;
+		}
+		/* Read in every mode: a tighter poll takes the line back while the callee still writes it. */
+		spun = clock_ticks() - start;
+		if (rt->mode == BOARD_SPIN || spun < spin)
+			continue;
+		if (rt->mode == BOARD_YIELD && spun < 4 * spin) {
+			(void)sched_yield(); /* cannot fail on Linux */
+			continue;
+		}
+		sleep_on_bell(port, r, count,
+		    limit_ns != UINT64_MAX && limit_ns - past < nap ? limit_ns - past + 1 : nap);
+	}
+	return at;
+}
+
+static int
+wait_any(pinion_port *port, const pinion_response *r, unsigned count, int64_t timeout_ns)
+{
+	uint64_t limit = timeout_ns < 0 ? UINT64_MAX : (uint64_t)timeout_ns;
+	struct worker *w = port->worker;
+	int at = find_done(port, r, count);
+
+	if (at >= 0)
+		return at;
+	if (w == NULL)
+		return wait_foreign(port, r, count, limit);
+	if (timeout_ns == 0)
+		return -EAGAIN;
+	return pinioni_worker_await(
+	    w, r, count, timeout_ns < 0 ? 0 : clock_now(&w->runtime->clock) + limit);
+}
+
+/* Its replica has one request less. */
+static void
+count_done(pinion_port *port, uint32_t slot)
+{
+	struct slot_note *note = &port->notes[slot];
+
+	if (note->replica != UINT32_MAX) {
+		port->inflight[note->replica]--;
+		note->replica = UINT32_MAX;
+	}
+}
+
+static const void *
+result_bytes(const pinion_port *port, uint32_t slot)
+{
+	const struct slot *s = &port->memory.slots[slot];
+
+	return s->length <= SLOT_BYTES ? (const void *)s->bytes
+				       : arena_at(&port->arena, port->memory.places[slot].at);
+}
+
+static pinion_kind
+result_kind(const pinion_port *port, uint32_t slot)
+{
+	/* relaxed: seen DONE before, with D. */
+	return (pinion_kind)slot_word_kind(
+	    atomic_load_explicit(&port->memory.slots[slot].word, memory_order_relaxed));
+}
+
+static int
+failure_code(pinion_response r)
+{
+	return -(int)(r.generation & 0xffff);
+}
+
+static int
+wait_for(pinion_port *port, pinion_response r, int64_t timeout_ns)
+{
+	int at;
+
+	if (port_is_failed(r))
+		return failure_code(r);
+	if (!response_is_ours(port, r))
+		return -ESTALE;
+	at = wait_any(port, &r, 1, timeout_ns);
+	if (at < 0)
+		return at;
+	count_done(port, r.slot);
+	return port->memory.slots[r.slot].status;
+}
+
+static int
+result(pinion_port *port, pinion_response r, int64_t timeout_ns, const pinion_into *into)
+{
+	int err = wait_for(port, r, timeout_ns);
+
+	if (err != 0)
+		return err;
+	return pinioni_read(result_kind(port, r.slot), result_bytes(port, r.slot),
+	    port->memory.slots[r.slot].length, into);
+}
+
+int
+pinion_result_within_into(pinion_response r, int64_t timeout_ns, pinion_into into)
+{
+	struct port_shell *shell;
+	int err;
+	pinion_port *port;
+
+	if (r.slot == RESPONSE_NOWHERE)
+		return failure_code(r);
+	port = pinioni_port_enter_response(r.port, &shell, &err);
+	if (port == NULL)
+		return err;
+	err = result(port, r, timeout_ns, &into);
+	port_leave(shell);
+	return err;
+}
+
+int
+pinion_result_into(pinion_response r, pinion_into into)
+{
+	return pinion_result_within_into(r, -1, into);
+}
+
+int
+pinion_result_on_into(pinion_port *given, pinion_response r, pinion_into into)
+{
+	struct port_shell *shell;
+	int err;
+	pinion_port *port;
+
+	if (r.slot == RESPONSE_NOWHERE)
+		return failure_code(r);
+	port = port_enter_explicit(given, &shell, &err);
+	if (port == NULL)
+		return err;
+	err = result(port, r, -1, &into);
+	port_leave(shell);
+	return err;
+}
+
+int
+pinion_result_value(pinion_response r, pinion_value *value)
+{
+	struct port_shell *shell;
+	int err;
+	pinion_port *port;
+
+	if (r.slot == RESPONSE_NOWHERE)
+		return failure_code(r);
+	port = pinioni_port_enter_response(r.port, &shell, &err);
+	if (port == NULL)
+		return err;
+	err = wait_for(port, r, -1);
+	if (err == 0)
+		err = pinioni_read_value(result_kind(port, r.slot), result_bytes(port, r.slot),
+		    port->memory.slots[r.slot].length, value);
+	port_leave(shell);
+	return err;
+}
+
+int
+pinion_wait_any(const pinion_response *r, unsigned count, int64_t timeout_ns)
+{
+	struct port_shell *shell;
+	int err;
+	pinion_port *port;
+
+	if (count == 0)
+		return -EINVAL;
+	for (unsigned i = 0; i < count; i++)
+		if (port_is_failed(r[i]))
+			return (int)i;
+	port = pinioni_port_enter_response(r[0].port, &shell, &err);
+	if (port == NULL)
+		return err;
+	err = 0; /* it was set for the case that there is no port */
+	for (unsigned i = 0; i < count && err == 0; i++)
+		if (!response_is_ours(port, r[i]))
+			err = -ESTALE;
+	if (err == 0)
+		err = wait_any(port, r, count, timeout_ns);
+	port_leave(shell);
+	return err;
+}
+
+/* ---- giving back ---------------------------------------------------------------------------- */
+
+/* A response of a handler is on its request's list: it is taken off. */
+static void
+detach(pinion_port *port, uint16_t slot)
+{
+	struct pinion_request *r = port->worker == NULL ? NULL : port->worker->current;
+	uint16_t *at = r == NULL ? NULL : &r->owned;
+
+	if (!port->notes[slot].attached)
+		return;
+	for (; at != NULL && *at != SLOT_NONE; at = &port->notes[*at].next)
+		if (*at == slot) {
+			*at = port->notes[slot].next;
+			port->notes[slot].attached = false;
+			return;
+		}
+}
+
+static void
+release(pinion_port *port, pinion_response r)
+{
+	if (port_is_failed(r) || !response_is_ours(port, r))
+		return;
+	detach(port, (uint16_t)r.slot);
+	if (port->notes[r.slot].attached)
+		return; /* another request's: it goes with that */
+	pinioni_port_release_slot(port, (uint16_t)r.slot);
+}
+
+void
+pinion_release(pinion_response r)
+{
+	struct port_shell *shell;
+	int err;
+	pinion_port *port;
+
+	if (r.slot == RESPONSE_NOWHERE)
+		return;
+	port = pinioni_port_enter_response(r.port, &shell, &err);
+	if (port == NULL)
+		return;
+	release(port, r);
+	port_leave(shell);
+}
+
+void
+pinion_release_on(pinion_port *given, pinion_response r)
+{
+	struct port_shell *shell;
+	int err;
+	pinion_port *port = port_enter_explicit(given, &shell, &err);
+
+	if (port == NULL)
+		return;
+	release(port, r);
+	port_leave(shell);
+}
+
+/* ---- what went wrong ------------------------------------------------------------------------ */
+
+static pinion_str
+str_of(const char *text)
+{
+	return (pinion_str){ text == NULL ? "" : text, text == NULL ? 0 : __builtin_strlen(text) };
+}
+
+static pinion_error
+error_of_failure(const pinion_port *port, pinion_response r)
+{
+	const struct failure *f = &port->failures[(r.generation >> 16) % FAILURES];
+	pinion_error e = { .code = failure_code(r),
+		.origin = PINION_ORIGIN_RUNTIME,
+		.deployment = str_of(NULL),
+		.method = str_of(NULL),
+		.text = str_of(NULL) };
+
+	if (f->serial != r.generation >> 16)
+		return e; /* long ago */
+	e.origin = f->origin;
+	e.deployment = str_of(f->deployment);
+	e.method = str_of(f->method);
+	e.text = str_of(f->text);
+	return e;
+}
+
+static pinion_error
+error_of_slot(const pinion_port *port, pinion_response r)
+{
+	const struct fault *f = &port->memory.faults[r.slot];
+	const struct deployment *d;
+	pinion_error e = {
+		.deployment = str_of(NULL), .method = str_of(NULL), .text = str_of(NULL)
+	};
+
+	if (!slot_poll(&port->memory.slots[r.slot], r.generation) ||
+	    port->memory.slots[r.slot].status == 0)
+		return e;
+	/* Only now: before it is DONE the callee may be writing the fault. */
+	d = registry_deployment(&port->runtime->registry, f->deployment);
+	e.code = port->memory.slots[r.slot].status;
+	e.origin = (pinion_origin)f->origin;
+	e.text = (pinion_str){ f->text, f->length };
+	if (d != NULL) {
+		e.deployment = str_of(d->name);
+		if (f->method < d->method_count)
+			e.method = str_of(d->methods[f->method].name);
+	}
+	return e;
+}
+
+pinion_error
+pinion_response_error(pinion_response r)
+{
+	pinion_error e = { .code = failure_code(r),
+		.origin = PINION_ORIGIN_CALLER,
+		.deployment = str_of(NULL),
+		.method = str_of(NULL),
+		.text = str_of("the runtime is stopped, or never was") };
+	struct port_shell *shell;
+	int err;
+	pinion_port *port;
+
+	if (r.slot == RESPONSE_NOWHERE)
+		return e;
+	port = pinioni_port_enter_response(r.port, &shell, &err);
+	if (port == NULL) {
+		e.code = err;
+		return e;
+	}
+	if (port_is_failed(r))
+		e = error_of_failure(port, r);
+	else if (response_is_ours(port, r))
+		e = error_of_slot(port, r);
+	else
+		e = (pinion_error){ .code = -ESTALE,
+			.deployment = str_of(NULL),
+			.method = str_of(NULL),
+			.text = str_of("the response was released") };
+	port_leave(shell);
+	return e;
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/runtime.c - pinion_start and pinion_stop.
+ */
+#include "core/runtime.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/thread.h"
+#include "shm/futex.h"
+
+static_assert((int)PLACEMENT_WORKERS_MAX == (int)WORKERS_MAX, "a plan has room for every worker");
+
+void
+pinioni_runtime_log(struct pinion_runtime *rt, const char *format, ...)
+{
+	char line[512];
+	va_list list;
+
+	if (rt->log == NULL)
+		return;
+	va_start(list, format);
+	(void)vsnprintf(line, sizeof line, format, list); /* cut short: fine */
+	va_end(list);
+	rt->log(rt->log_arg, line);
+}
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+static int refuse(const pinion_start_options *o, int err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int
+refuse(const pinion_start_options *o, int err, const char *format, ...)
+{
+	va_list list;
+
+	if (o->diag == NULL)
+		return err;
+	va_start(list, format);
+	(void)vsnprintf(o->diag->text, sizeof o->diag->text, format, list); /* cut short: fine */
+	va_end(list);
+	return err;
+}
+
+static bool
+is_power_of_two(int64_t x)
+{
+	return x > 0 && (x & (x - 1)) == 0;
+}
+
+static int
+check_sizes(const pinion_start_options *o)
+{
+	if (o->slots < 0 || o->slots > SLOT_COUNT_MAX)
+		return refuse(o, -EINVAL, "slots is %d: 1 to %d", o->slots, SLOT_COUNT_MAX);
+	if (o->lane_cells != 0 && (!is_power_of_two(o->lane_cells) || o->lane_cells < 2))
+		return refuse(
+		    o, -EINVAL, "lane_cells is %d: a power of two, 2 or more", o->lane_cells);
+	if (o->arena_bytes != 0 &&
+	    (!is_power_of_two(o->arena_bytes) || o->arena_bytes < ARENA_STEP ||
+		o->arena_bytes > INT64_C(1) << 32))
+		return refuse(o, -EINVAL, "arena_bytes is %lld: a power of two, %d to 4 GiB",
+		    (long long)o->arena_bytes, ARENA_STEP);
+	if (o->stack_size < 0 || (o->stack_size != 0 && o->stack_size < 16384))
+		return refuse(
+		    o, -EINVAL, "stack_size is %lld: 16384 or more", (long long)o->stack_size);
+	if (o->drain_ns < 0)
+		return refuse(o, -EINVAL, "drain_ns is %lld: negative", (long long)o->drain_ns);
+	if (o->workers != PINION_CALLER_DRIVEN && (o->workers < 0 || o->workers > WORKERS_MAX))
+		return refuse(o, -EINVAL, "workers is %d: 1 to %d, or PINION_CALLER_DRIVEN",
+		    o->workers, WORKERS_MAX);
+	return 0;
+}
+
+static int
+mode_of(const pinion_start_options *o, bool shares_cpus, uint32_t *mode)
+{
+	static const struct {
+		const char *name;
+		uint32_t mode;
+	} names[] = { { "adaptive", BOARD_ADAPTIVE }, { "spin", BOARD_SPIN },
+		{ "yield", BOARD_YIELD } };
+
+	*mode = shares_cpus ? BOARD_YIELD : BOARD_ADAPTIVE;
+	if (o->workers == PINION_CALLER_DRIVEN) {
+		*mode = BOARD_DRIVEN;
+		return 0;
+	}
+	for (unsigned i = 0; o->idle != NULL && i < 3; i++)
+		if (strcmp(names[i].name, o->idle) == 0) {
+			*mode = names[i].mode;
+			return 0;
+		}
+	return o->idle == NULL
+	    ? 0
+	    : refuse(o, -EINVAL, "idle is \"%s\": \"adaptive\", \"spin\" or \"yield\"", o->idle);
+}
+
+static void
+read_mappings_max(struct pinion_runtime *rt)
+{
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
+	unsigned long long max = 65530;
+
+	if (f != NULL) {
+		if (fscanf(f, "%llu", &max) != 1)
+			max = 65530; /* the kernel's default */
+		(void)fclose(f);     /* read only */
+	}
+	rt->mappings_max = max;
+}
+
+/* The same for all workers of a node. */
+static struct heap *
+heap_on(struct pinion_runtime *rt, int node)
+{
+	if (rt->node_count == 1 || node == NODE_UNKNOWN)
+		return &rt->heap;
+	for (unsigned i = 0; i < rt->node_heap_count; i++)
+		if (rt->node_heaps[i].node == node)
+			return &rt->node_heaps[i];
+	pinioni_heap_init(&rt->node_heaps[rt->node_heap_count], node);
+	return &rt->node_heaps[rt->node_heap_count++];
+}
+
+/* How many workers there are, on which cpu each runs, and where its memory is. */
+static int
+place_workers(struct pinion_runtime *rt, const pinion_start_options *o)
+{
+	bool driven = o->workers == PINION_CALLER_DRIVEN;
+	struct topology topology;
+	struct placement plan;
+	int err;
+
+	pinioni_topology_load(&topology);
+	pinioni_placement_plan(
+	    &topology, driven ? 1 : (unsigned)o->workers, !o->no_pin && !driven, &plan);
+	err = mode_of(o, plan.shares_cpus, &rt->mode);
+	if (err != 0)
+		return err;
+	rt->worker_count = plan.worker_count;
+	rt->node_count = plan.node_count;
+	rt->workers = pinioni_heap_take(&rt->heap, rt->worker_count * sizeof *rt->workers);
+	if (rt->workers == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < rt->worker_count; i++) {
+		struct worker *w = &rt->workers[i];
+
+		w->cpu = plan.workers[i].cpu;
+		w->node = plan.workers[i].node;
+		w->heap = heap_on(rt, w->node);
+	}
+	(void)snprintf(rt->placement, sizeof rt->placement, "%s",
+	    driven ? "caller-driven: on the cpu of whoever calls pinion_work" : plan.text);
+	return 0;
+}
+
+static int
+read_options(struct pinion_runtime *rt, const pinion_start_options *o)
+{
+	int err = check_sizes(o);
+
+	if (err != 0)
+		return err;
+	(void)snprintf(rt->name, sizeof rt->name, "%s", o->name == NULL ? "pinion" : o->name);
+	rt->slots = o->slots == 0 ? 1024 : (uint32_t)o->slots;
+	rt->lane_cells = o->lane_cells == 0 ? 1024 : (uint32_t)o->lane_cells;
+	rt->arena_bytes = o->arena_bytes == 0 ? (size_t)16 << 20 : (size_t)o->arena_bytes;
+	rt->stack_size = o->stack_size == 0 ? (size_t)64 << 10 : (size_t)o->stack_size;
+	rt->drain_ns = o->drain_ns == 0 ? INT64_C(1000000000) : o->drain_ns;
+	rt->prefault = o->prefault;
+	rt->huge_pages = o->huge_pages;
+	rt->clock = pinioni_clock_of(o->clock);
+	rt->ticks_us = pinioni_clock_ticks_us();
+	rt->log = o->log;
+	rt->log_arg = o->log_arg;
+	read_mappings_max(rt);
+	return place_workers(rt, o);
+}
+
+/* ---- start ---------------------------------------------------------------------------------- */
+
+static int
+make_worker(struct pinion_runtime *rt, unsigned i)
+{
+	struct worker *w = &rt->workers[i];
+	int err = pinioni_worker_init(w, rt, i);
+
+	if (err != 0)
+		return err;
+	/* relaxed: for people. */
+	atomic_store_explicit(&w->line->mode, rt->mode, memory_order_relaxed);
+	atomic_store_explicit(&w->line->cpu, BOARD_CPU_ANY, memory_order_relaxed);
+	err = pinioni_port_create(rt, w, &w->port);
+	if (err != 0)
+		return err;
+	w->port->index = (uint16_t)i;
+	(void)pthread_mutex_lock(&rt->lock);
+	err = pinioni_lanes_add(rt, w->port);
+	if (err == 0) {
+		/* O */
+		atomic_store_explicit(&rt->ports[i], w->port, memory_order_release);
+	}
+	(void)pthread_mutex_unlock(&rt->lock);
+	return err;
+}
+
+static int
+start_threads(struct pinion_runtime *rt)
+{
+	int err = 0;
+
+	if (rt->mode == BOARD_DRIVEN)
+		return 0;
+	err = pinioni_reclaim_start(&rt->reclaimer);
+	if (err == 0)
+		err = pinioni_keeper_start(rt);
+	for (unsigned i = 0; i < rt->worker_count && err == 0; i++) {
+		struct worker *w = &rt->workers[i];
+
+		w->has_thread = true;
+		err = -pthread_create(&w->thread, NULL, pinioni_worker_main, w);
+		if (err != 0)
+			w->has_thread = false;
+	}
+	return err;
+}
+
+static int
+bring_up(struct pinion_runtime *rt, const pinion_start_options *o)
+{
+	int err = read_options(rt, o);
+
+	if (err != 0)
+		return err;
+	err = pinioni_board_create(&rt->board, "pinion-board", rt->worker_count);
+	if (err != 0)
+		return refuse(o, err, "no memory for the boards: %s", strerror(-err));
+	err = pinioni_directory_create(&rt->directory, "pinion-directory");
+	if (err != 0)
+		return refuse(o, err, "no memory for the directory: %s", strerror(-err));
+	for (unsigned i = 0; i < rt->worker_count && err == 0; i++)
+		err = make_worker(rt, i);
+	if (err != 0)
+		return refuse(o, err, "no memory for the workers' ports: %s", strerror(-err));
+	err = start_threads(rt);
+	if (err != 0)
+		return refuse(o, err, "no threads: %s", strerror(-err));
+	err = pinioni_runtimes_add(rt);
+	if (err != 0)
+		return refuse(o, err, "more than %d runtimes in one process", RUNTIMES_MAX);
+	rt->is_listed = true;
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		rt->workers[i].port->word = port_word_make(rt, i);
+	err = pinioni_deploy_tasks(rt);
+	return err != 0 ? refuse(o, err, "no task workers: %s", strerror(-err)) : 0;
+}
+
+static void
+take_apart(struct pinion_runtime *rt)
+{
+	/* First: who finds it in the list by a handle looks at what is freed below. */
+	if (rt->is_listed)
+		pinioni_runtimes_remove(rt);
+	/* N */
+	atomic_store_explicit(&rt->phase, RUNTIME_STOPPED, memory_order_release);
+	for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++) {
+		struct worker *w = &rt->workers[i];
+
+		if (!w->has_thread)
+			continue;
+		pinioni_worker_ring(rt, i);
+		(void)pthread_join(w->thread, NULL); /* joined once */
+	}
+	pinioni_keeper_stop(rt);
+	pinioni_reclaim_stop(&rt->reclaimer);
+	for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++) {
+		struct worker *w = &rt->workers[i];
+
+		if (w->runtime == NULL)
+			continue;
+		if (w->port != NULL)
+			pinioni_port_destroy(w->port);
+		/* relaxed: no other thread is left. */
+		struct lane_table *t = atomic_load_explicit(&w->lanes, memory_order_relaxed);
+
+		if (t != NULL)
+			pinioni_heap_give(&rt->heap, t, t->room);
+		pinioni_worker_deinit(w);
+	}
+	pinioni_applications_free(rt);
+	pinioni_directory_destroy(&rt->directory);
+	pinioni_board_destroy(&rt->board);
+	pinioni_heap_give(&rt->heap, rt->workers, rt->worker_count * sizeof *rt->workers);
+	for (unsigned i = 0; i < rt->node_heap_count; i++)
+		pinioni_heap_deinit(&rt->node_heaps[i]);
+	pinioni_heap_deinit(&rt->heap);
+	(void)pthread_cond_destroy(&rt->keeper_cond);
+	(void)pthread_mutex_destroy(&rt->run_lock);
+	(void)pthread_mutex_destroy(&rt->lock);
+	free(rt);
+}
+
+int
+pinion_start_with(const pinion_start_options *o)
+{
+	struct pinion_runtime *rt;
+	int err;
+
+	if (o->diag != NULL)
+		o->diag->text[0] = '\0';
+	if (o->runtime == NULL)
+		return refuse(o, -EINVAL, "runtime is NULL");
+	*o->runtime = NULL;
+	rt = calloc(1, sizeof *rt);
+	if (rt == NULL)
+		return refuse(o, -ENOMEM, "no memory");
+	pinioni_heap_init(&rt->heap, HEAP_ANY_NODE);
+	rt->board.segment = rt->board.bell_segment = rt->directory.segment = SEGMENT_UNUSED;
+	(void)pthread_mutex_init(&rt->lock, NULL);
+	(void)pthread_mutex_init(&rt->run_lock, NULL);
+	(void)pthread_cond_init(&rt->keeper_cond, NULL);
+	err = bring_up(rt, o);
+	if (err != 0) {
+		take_apart(rt);
+		return err;
+	}
+	*o->runtime = rt;
+	return 0;
+}
+
+/* ---- stop ----------------------------------------------------------------------------------- */
+
+/* Asked of each worker on its own thread: has it anything left? */
+static void
+count_left(struct worker *w, void *arg)
+{
+	uint32_t *left = arg;
+
+	pinioni_port_sweep(w->port);
+	*left += w->queued + w->outbox_messages + w->fibers_busy + (w->all != NULL ? 1 : 0);
+}
+
+static uint64_t
+messages_moved(const struct pinion_runtime *rt)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		sum += board_read(&rt->board.workers[i], COUNT_SENT) +
+		    board_read(&rt->board.workers[i], COUNT_TAKEN);
+	return sum;
+}
+
+/* Under the lock, since this thread is no reader under RCU: a port that is found there is not taken down. */
+static bool
+lanes_are_taken(struct pinion_runtime *rt)
+{
+	bool all = true;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	for (unsigned i = 0; i < PORTS_MAX && all; i++) {
+		const pinion_port *p = runtime_port(rt, i);
+
+		for (unsigned k = 0; p != NULL && k < rt->worker_count; k++)
+			all = all && lane_is_taken(&p->lanes, k, p->rx[k].mask);
+	}
+	(void)pthread_mutex_unlock(&rt->lock);
+	return all;
+}
+
+/* Nothing in a lane, nothing in a worker, and nothing moved between the two looks. */
+static bool
+is_drained(struct pinion_runtime *rt)
+{
+	uint64_t moved = messages_moved(rt);
+	uint32_t left = 0;
+
+	if (!lanes_are_taken(rt))
+		return false;
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		pinioni_worker_control(&rt->workers[i], count_left, &left);
+	return left == 0 && lanes_are_taken(rt) && moved == messages_moved(rt);
+}
+
+/* In slices of a fifth of a millisecond, so that a quick drain is a quick stop. */
+static bool
+wait_until_drained(struct pinion_runtime *rt, uint64_t limit_ns)
+{
+	static const _Atomic uint32_t nobody_rings = 0;
+	uint64_t start = clock_monotonic_ns();
+
+	while (!is_drained(rt)) {
+		if (clock_monotonic_ns() - start > limit_ns)
+			return false;
+		if (rt->mode == BOARD_DRIVEN)
+			(void)pinioni_worker_turn(&rt->workers[0]);
+		else
+			(void)pinioni_futex_wait(&nobody_rings, 0, 200000); /* only to wait */
+	}
+	return true;
+}
+
+static void
+enter_phase(struct pinion_runtime *rt, enum runtime_phase phase)
+{
+	/* N */
+	atomic_store_explicit(&rt->phase, phase, memory_order_release);
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		pinioni_worker_ring(rt, i);
+}
+
+void
+pinion_stop(pinion_runtime *rt)
+{
+	if (rt == NULL)
+		return;
+	enter_phase(rt, RUNTIME_DRAINING);
+	(void)wait_until_drained(rt, (uint64_t)rt->drain_ns); /* what is left is canceled */
+	enter_phase(rt, RUNTIME_CANCELING);
+	/* Once more in any case, so that every worker has begun to cancel: a call that passed the check of
+	 * the phase long ago may come now, and no handler may run after its replica's deinit. Ended by the
+	 * handlers that still run: a handler cannot be killed. */
+	while (!wait_until_drained(rt, UINT64_C(1) << 40))
+		continue;
+	pinioni_applications_end(rt);
+	pinioni_shells_close(rt);
+	while (!pinioni_keeper_sweep(rt))
+		if (rt->mode == BOARD_DRIVEN)
+			(void)pinioni_worker_turn(&rt->workers[0]);
+	take_apart(rt);
+}
+
+int
+pinion_work(pinion_runtime *rt)
+{
+	if (rt->mode != BOARD_DRIVEN)
+		return -EINVAL;
+	return (int)pinioni_worker_turn(&rt->workers[0]);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/runtime.h - one runtime: its workers, ports, deployments, and the phases of its life.
+ *
+ *   RUNNING -> DRAINING (no new calls from outside) -> CANCELING (what is left ends) -> STOPPED
+ *
+ * Threads   `lock` guards ports, registry, applications and the list of ports to take down. The data
+ *           path takes it never.
+ *
+ * Edges     (release -> acquire: what becomes safe)
+ *   N  phase   pinion_stop -> everybody   nothing more than the phase itself
+ *   (O, of ports[i], is listed in core/port.h)
+ */
+#ifndef PINION_CORE_RUNTIME_H
+#define PINION_CORE_RUNTIME_H
+
+#include "affinity/placement.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "core/rcu.h"
+#include "core/reclaim.h"
+#include "core/registry.h"
+#include "core/worker.h"
+
+enum runtime_phase {
+	RUNTIME_RUNNING,
+	RUNTIME_DRAINING,
+	RUNTIME_CANCELING,
+	RUNTIME_STOPPED
+};
+
+struct application {
+	char *name;
+	char *prefix;
+	pinion_handle handle;
+	uint32_t first_deployment, deployment_count;
+};
+
+struct pinion_runtime {
+	uint64_t key; /* index << 16 | generation */
+	unsigned index;
+	char name[16];
+	_Atomic uint32_t phase;
+	uint32_t mode; /* enum board_mode */
+	uint32_t slots, lane_cells;
+	size_t arena_bytes, stack_size;
+	int64_t drain_ns;
+	bool prefault, huge_pages, is_listed;
+	_Atomic uint32_t said; /* W and R any thread: what the log has heard, core/grant.c */
+	pinion_clock clock;
+	uint64_t ticks_us;
+	pinion_log_fn *log;
+	void *log_arg;
+	pthread_mutex_t lock;
+	pthread_mutex_t run_lock; /* applications come one at a time; taken before `lock` */
+	struct registry registry;
+	struct directory directory;
+	struct board board;
+	struct heap heap; /* of all that belongs to no worker; and theirs, if there is one node */
+	struct heap node_heaps[WORKERS_MAX];
+	unsigned node_heap_count;
+	unsigned node_count; /* of the cpus that may be used */
+	struct worker *workers;
+	unsigned worker_count;
+	_Atomic(pinion_port *) ports[PORTS_MAX];
+	uint32_t port_count;
+	struct application apps[APPLICATIONS_MAX];
+	uint32_t app_count;
+	uint32_t replicas_placed[WORKERS_MAX];
+	uint64_t fibers_reserved, mappings_max;
+	_Atomic(pinion_task_fn *) tasks[TASK_FUNCTIONS];
+	struct reclaimer reclaimer;
+	/* Housekeeping. */
+	pthread_t keeper;
+	pthread_cond_t keeper_cond;
+	bool has_keeper, keeper_stop;
+	pinion_port *closing;
+	struct port_shell *shells; /* W under thread.c's lock */
+	char placement[PLACEMENT_TEXT];
+};
+
+/* NULL: no such port now. The port may be used while the caller holds what keeps it. */
+static inline pinion_port *
+runtime_port(const struct pinion_runtime *rt, unsigned index)
+{
+	if (index >= PORTS_MAX)
+		return NULL;
+	/* O */
+	return atomic_load_explicit(&rt->ports[index], memory_order_acquire);
+}
+
+static inline enum runtime_phase
+runtime_phase(const struct pinion_runtime *rt)
+{
+	/* N */
+	return (enum runtime_phase)atomic_load_explicit(&rt->phase, memory_order_acquire);
+}
+
+void pinioni_runtime_log(struct pinion_runtime *rt, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* housekeeping.c: the port's thread is done with it. */
+void pinioni_keeper_take(struct pinion_runtime *rt, pinion_port *port);
+/* Takes down what can be; true when nothing is left. Caller holds no lock. */
+bool pinioni_keeper_sweep(struct pinion_runtime *rt);
+int pinioni_keeper_start(struct pinion_runtime *rt) __attribute__((warn_unused_result));
+void pinioni_keeper_stop(struct pinion_runtime *rt);
+/* Adds and removes a port's lanes in all workers' tables. Under the lock. */
+int pinioni_lanes_add(struct pinion_runtime *rt, pinion_port *port)
+    __attribute__((warn_unused_result));
+
+/* deploy.c */
+int pinioni_deploy_tasks(struct pinion_runtime *rt) __attribute__((warn_unused_result));
+/* A call of a plain function, by a thread that has this port. */
+pinion_response pinioni_task_submit(pinion_port *port, pinion_task_fn *fn, pinion_args args);
+/* deinit of everything that is live, on its workers. */
+void pinioni_applications_end(struct pinion_runtime *rt);
+/* When no thread is left. */
+void pinioni_applications_free(struct pinion_runtime *rt);
+
+#endif

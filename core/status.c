@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/status.c - what can be seen of a runtime: routes, workers, the census.
+ */
+#include <string.h>
+
+#include "core/runtime.h"
+#include "core/thread.h"
+#include "shm/bell.h"
+
+const char *
+pinion_version(void)
+{
+	return PINION_VERSION;
+}
+
+uint32_t
+pinion_abi(void)
+{
+	return PINION_ABI;
+}
+
+unsigned
+pinion_deployment_count(pinion_runtime *rt)
+{
+	unsigned count = 0;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	for (uint32_t i = 0; i < rt->app_count; i++)
+		count += rt->apps[i].deployment_count;
+	(void)pthread_mutex_unlock(&rt->lock);
+	return count;
+}
+
+static pinion_route
+route_of(const struct application *a)
+{
+	return (pinion_route){ .prefix = a->prefix, .app = a->name, .handle = a->handle };
+}
+
+/* "/" or "/a" is a prefix of "/a" and "/a/b", not of "/ab". */
+static bool
+is_prefix(const char *prefix, const char *path)
+{
+	size_t length = strlen(prefix);
+
+	if (length != 0 && prefix[length - 1] == '/')
+		length--;
+	return strncmp(prefix, path, length) == 0 &&
+	    (path[length] == '\0' || path[length] == '/' || path[length] == '?');
+}
+
+bool
+pinion_route_find(pinion_runtime *rt, const char *path, pinion_route *route)
+{
+	size_t longest = 0;
+	bool found = false;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	for (uint32_t i = 0; i < rt->app_count; i++) {
+		size_t length = strlen(rt->apps[i].prefix);
+
+		if (is_prefix(rt->apps[i].prefix, path) && length >= longest) {
+			longest = length;
+			*route = route_of(&rt->apps[i]);
+			found = true;
+		}
+	}
+	(void)pthread_mutex_unlock(&rt->lock);
+	return found;
+}
+
+unsigned
+pinion_route_list(pinion_runtime *rt, pinion_route *routes, unsigned max)
+{
+	unsigned count;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	count = rt->app_count;
+	for (uint32_t i = 0; i < count && i < max; i++)
+		routes[i] = route_of(&rt->apps[i]);
+	(void)pthread_mutex_unlock(&rt->lock);
+	return count;
+}
+
+/* ---- census --------------------------------------------------------------------------------- */
+
+static void
+count_port(pinion_port *p, pinion_census *c)
+{
+	pinioni_port_sweep(p);
+	c->slots += p->taken;
+	c->blocks += p->arena.blocks;
+	c->borrowed += p->loan_count;
+}
+
+static void
+count_worker(struct worker *w, void *arg)
+{
+	pinion_census *c = arg;
+
+	count_port(w->port, c);
+	c->fibers += w->fibers_busy;
+	c->custody += w->custody_count;
+}
+
+static void
+count_shells(struct pinion_runtime *rt, pinion_census *c)
+{
+	for (struct port_shell *s = pinioni_self.shells; s != NULL; s = s->next)
+		if (s->runtime_key == rt->key)
+			count_port(s->port, c);
+}
+
+void
+pinion_census_take(pinion_runtime *rt, pinion_census *c)
+{
+	*c = (pinion_census){ .slots = 0 };
+	count_shells(rt, c);
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		pinioni_worker_control(&rt->workers[i], count_worker, c);
+	(void)pinioni_keeper_sweep(rt); /* what is not quiet yet is counted */
+	(void)pthread_mutex_lock(&rt->lock);
+	c->ports = rt->port_count;
+	(void)pthread_mutex_unlock(&rt->lock);
+	c->maps = 2 * c->ports; /* a port and its lanes */
+}
+
+void
+pinion_port_look(pinion_port *given, pinion_port_status *status)
+{
+	struct port_shell *shell;
+	int err;
+	pinion_port *p = port_enter_explicit(given, &shell, &err);
+
+	*status = (pinion_port_status){ .slots = 0 };
+	if (p == NULL)
+		return;
+	pinioni_port_sweep(p);
+	*status = (pinion_port_status){ .slots = p->memory.slot_count,
+		.slots_taken = p->taken,
+		.arena_bytes = p->memory.arena_size,
+		.blocks = p->arena.blocks,
+		.sleeps = p->sleeps,
+		.rescued = p->rescued };
+	port_leave(shell);
+}
+
+unsigned
+pinion_worker_look(pinion_runtime *rt, unsigned worker, pinion_worker_status *s)
+{
+	const struct board_worker *line;
+
+	if (s == NULL || worker >= rt->worker_count)
+		return rt->worker_count;
+	line = &rt->board.workers[worker];
+	*s = (pinion_worker_status){
+		/* relaxed twice: for people. */
+		.cpu = (int)atomic_load_explicit(&line->cpu, memory_order_relaxed),
+		.depth = atomic_load_explicit(&line->depth, memory_order_relaxed),
+		.node = rt->workers[worker].node,
+		.asleep = epoch_is_asleep(epoch_look(&line->epoch)),
+		.started = board_read(line, COUNT_STARTED),
+		.local = board_read(line, COUNT_LOCAL),
+		.failed = board_read(line, COUNT_FAILED),
+		.forwarded = board_read(line, COUNT_FORWARDED),
+		.chained = board_read(line, COUNT_CHAINED),
+		.surplus = board_read(line, COUNT_SURPLUS),
+		.sent = board_read(line, COUNT_SENT),
+		.taken = board_read(line, COUNT_TAKEN),
+		.refused = board_read(line, COUNT_REFUSED),
+		.suspended = board_read(line, COUNT_SUSPENDED),
+		.sleeps = board_read(line, COUNT_SLEEPS),
+		.rescued = board_read(line, COUNT_RESCUED),
+		.rings = board_read(line, COUNT_RINGS),
+	};
+	return rt->worker_count;
+}
+
+const char *
+pinion_placement(pinion_runtime *rt)
+{
+	return rt->placement;
+}

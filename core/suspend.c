@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/suspend.c - a handler waits: its fiber is put aside, the loop goes on with a spare one.
+ *
+ *   loop on A --handler waits--> spare B becomes the loop ... result is in ... B becomes spare,
+ *   A goes on inside its handler, and is the loop when the handler has returned
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/runtime.h"
+#include "core/thread.h"
+
+static void
+fiber_loop(void *worker)
+{
+	struct worker *w = worker;
+
+	for (;;) {
+		(void)pinioni_worker_loop_turn(w); /* counted in w->work */
+		if (w->leave)
+			pinioni_fiber_switch(w->current_fiber, &w->thread_stack);
+	}
+}
+
+struct fiber *
+pinioni_worker_spare(struct worker *w)
+{
+	struct fiber *f = w->spare;
+
+	if (f != NULL) {
+		w->spare = f->next;
+		return f;
+	}
+	f = pinioni_heap_take(w->heap, sizeof *f);
+	if (f == NULL)
+		return NULL;
+	if (pinioni_fiber_create(f, w->runtime->stack_size, fiber_loop, w) != 0) {
+		pinioni_heap_give(w->heap, f, sizeof *f);
+		return NULL;
+	}
+	w->fibers[w->fibers_all++] = f;
+	return f;
+}
+
+int
+pinioni_worker_suspend(struct worker *w)
+{
+	struct pinion_request *current = w->current;
+	unsigned depth = w->stack_depth;
+	struct fiber *self = w->current_fiber;
+	struct fiber *spare;
+
+	if (w->fibers_all == w->fibers_max && w->spare == NULL)
+		return -ENOMEM;
+	spare = pinioni_worker_spare(w);
+	if (spare == NULL)
+		return -ENOMEM;
+	board_count(w->line, COUNT_SUSPENDED, 1);
+	w->fibers_busy++;
+	w->current = NULL;
+	w->stack_depth = 0;
+	w->current_fiber = spare;
+	pinioni_fiber_switch(self, spare);
+	w->current = current;
+	w->stack_depth = depth;
+	w->fibers_busy--;
+	return 0;
+}
+
+void
+pinioni_worker_resume(struct worker *w, struct fiber *f)
+{
+	if (f->queued)
+		return;
+	f->queued = true;
+	f->next = NULL;
+	*w->resumed_end = f;
+	w->resumed_end = &f->next;
+}
+
+/* In the loop. Returns when this fiber is taken as a spare. True: something ran meanwhile. */
+bool
+pinioni_worker_run_resumed(struct worker *w)
+{
+	struct fiber *self = w->current_fiber;
+	struct fiber *f = w->resumed;
+
+	if (f == NULL)
+		return false;
+	w->resumed = f->next;
+	if (w->resumed == NULL)
+		w->resumed_end = &w->resumed;
+	f->queued = false;
+	self->next = w->spare;
+	w->spare = self;
+	w->current_fiber = f;
+	pinioni_fiber_switch(self, f);
+	return true;
+}
+
+/* ---- timers: a heap, the earliest first ------------------------------------------------------ */
+
+static void
+put_timer(struct worker *w, uint32_t i, struct timer t)
+{
+	w->timers[i] = t;
+	t.fiber->timer = i + 1;
+}
+
+static void
+swap_timers(struct worker *w, uint32_t i, uint32_t k)
+{
+	struct timer t = w->timers[i];
+
+	put_timer(w, i, w->timers[k]);
+	put_timer(w, k, t);
+}
+
+static void
+sift_down(struct worker *w, uint32_t i)
+{
+	for (;;) {
+		uint32_t least = i;
+
+		for (uint32_t child = 2 * i + 1; child <= 2 * i + 2; child++)
+			if (child < w->timer_count && w->timers[child].at < w->timers[least].at)
+				least = child;
+		if (least == i)
+			return;
+		swap_timers(w, i, least);
+		i = least;
+	}
+}
+
+static void
+sift_up(struct worker *w, uint32_t i)
+{
+	for (; i > 0 && w->timers[i].at < w->timers[(i - 1) / 2].at; i = (i - 1) / 2)
+		swap_timers(w, i, (i - 1) / 2);
+}
+
+static bool
+grow_timers(struct worker *w)
+{
+	struct heap *heap = w->heap;
+	uint32_t room = w->timer_room == 0 ? 64 : w->timer_room * 2;
+	struct timer *fresh = pinioni_heap_take(heap, room * sizeof *fresh);
+
+	if (fresh == NULL)
+		return false;
+	if (w->timers != NULL) {
+		memcpy(fresh, w->timers, w->timer_count * sizeof *fresh);
+		pinioni_heap_give(heap, w->timers, w->timer_room * sizeof *fresh);
+	}
+	w->timers = fresh;
+	w->timer_room = room;
+	return true;
+}
+
+int
+pinioni_worker_timer(struct worker *w, uint64_t at, struct fiber *f)
+{
+	if (w->timer_count == w->timer_room && !grow_timers(w))
+		return -ENOMEM;
+	put_timer(w, w->timer_count, (struct timer){ .at = at, .fiber = f });
+	sift_up(w, w->timer_count++);
+	return 0;
+}
+
+static void
+remove_timer(struct worker *w, uint32_t i)
+{
+	w->timers[i].fiber->timer = 0;
+	if (i == --w->timer_count)
+		return;
+	put_timer(w, i, w->timers[w->timer_count]);
+	sift_up(w, i);
+	sift_down(w, i);
+}
+
+void
+pinioni_worker_timer_drop(struct worker *w, struct fiber *f)
+{
+	if (f->timer != 0)
+		remove_timer(w, f->timer - 1);
+}
+
+/* Resumes those whose time has come; reads the clock only when there are any. */
+void
+pinioni_worker_run_timers(struct worker *w)
+{
+	uint64_t now;
+
+	if (w->timer_count == 0)
+		return;
+	now = clock_now(&w->runtime->clock);
+	while (w->timer_count != 0 && w->timers[0].at <= now) {
+		struct fiber *f = w->timers[0].fiber;
+
+		remove_timer(w, 0);
+		pinioni_worker_resume(w, f);
+		w->work++;
+	}
+}
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+static int
+find_done(const pinion_port *port, const pinion_response *responses, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (slot_poll(&port->memory.slots[responses[i].slot], responses[i].generation))
+			return (int)i;
+	return -1;
+}
+
+/* A call that waits at the head of our own queue runs on this stack. */
+static bool
+run_inline(struct worker *w, const pinion_response *r)
+{
+	struct pinion_request *head = w->queue;
+	struct pinion_request *current = w->current;
+
+	if (head == NULL || head->port != w->port || head->message.slot != r->slot ||
+	    request_generation(head) != r->generation || w->stack_depth >= INLINE_DEPTH_MAX ||
+	    head->replica->ongoing >= head->replica->deployment->max_ongoing)
+		return false;
+	w->queue = head->next;
+	if (w->queue == NULL)
+		w->queue_end = &w->queue;
+	w->queued--;
+	board_count(w->line, COUNT_LOCAL, 1);
+	w->stack_depth++;
+	pinioni_request_run(head);
+	w->stack_depth--;
+	w->current = current;
+	return true;
+}
+
+static bool
+arm(struct worker *w, const pinion_response *responses, unsigned count, struct fiber *f)
+{
+	for (unsigned i = 0; i < count; i++) {
+		w->port->notes[responses[i].slot].waiter = f;
+		if (slot_ask(&w->port->memory.slots[responses[i].slot], responses[i].generation) !=
+		    SLOT_IS_PENDING)
+			return false;
+	}
+	return true;
+}
+
+int
+pinioni_worker_await(
+    struct worker *w, const pinion_response *responses, unsigned count, uint64_t deadline)
+{
+	struct fiber *self = w->current_fiber;
+	int at, err;
+
+	while ((at = find_done(w->port, responses, count)) < 0) {
+		if (w->canceling)
+			return -ECANCELED;
+		if (deadline != 0 && clock_now(&w->runtime->clock) >= deadline)
+			return -EAGAIN;
+		/* Not within a time: what runs on our stack ends when it likes. */
+		if (count == 1 && deadline == 0 && run_inline(w, &responses[0]))
+			continue;
+		err = deadline != 0 ? pinioni_worker_timer(w, deadline, self) : 0;
+		if (err == 0 && arm(w, responses, count, self))
+			err = pinioni_worker_suspend(w);
+		for (unsigned i = 0; i < count; i++)
+			w->port->notes[responses[i].slot].waiter = NULL;
+		if (deadline != 0)
+			pinioni_worker_timer_drop(w, self);
+		if (err != 0)
+			return err;
+	}
+	return at;
+}
+
+int
+pinioni_worker_await_stranger(struct worker *w, struct slot *slot, uint64_t generation)
+{
+	struct stranger me = { .fiber = w->current_fiber, .slot = slot, .generation = generation };
+	struct stranger **at = &w->strangers;
+	int err = 0;
+
+	if (slot_watch(slot, generation) != SLOT_IS_PENDING)
+		return 0;
+	me.next = w->strangers;
+	w->strangers = &me;
+	while (err == 0 && slot_look(slot, generation) == SLOT_IS_PENDING)
+		err = w->canceling ? -ECANCELED : pinioni_worker_suspend(w);
+	for (at = &w->strangers; *at != &me; at = &(*at)->next)
+		continue;
+	*at = me.next;
+	return err;
+}
+
+void
+pinioni_worker_look_at_strangers(struct worker *w)
+{
+	for (struct stranger *s = w->strangers; s != NULL; s = s->next)
+		if (slot_look(s->slot, s->generation) != SLOT_IS_PENDING)
+			pinioni_worker_resume(w, s->fiber);
+}
+
+/* For stop: everybody who waits looks at w->canceling. */
+void
+pinioni_worker_resume_all(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->port->memory.slot_count; i++)
+		if (w->port->notes[i].waiter != NULL)
+			pinioni_worker_resume(w, w->port->notes[i].waiter);
+	for (struct stranger *s = w->strangers; s != NULL; s = s->next)
+		pinioni_worker_resume(w, s->fiber);
+	for (uint32_t i = 0; i < w->timer_count; i++)
+		pinioni_worker_resume(w, w->timers[i].fiber);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/thread.h - what a thread knows of runtimes: the worker it is, and the ports it has opened.
+ *
+ *   thread --> shell --> shell ...      a shell survives its port and its runtime, so that a late call
+ *                |         |            finds "gone" instead of freed memory
+ *              port       (gone)
+ *
+ * Why       pinion_call finds this thread's port in one thread-local read and two compares.
+ * Threads   A shell is its thread's; pinion_stop closes it from outside: it sets `closed`, makes every
+ *           thread's stores visible (membarrier), and waits while `inside` is set. So the thread itself
+ *           pays two plain stores a call and no fence.
+ *
+ * Edges     (release -> acquire: what becomes safe)
+ *   I  inside  leave -> close   what the call did with the port is over
+ *   K  closed  close -> enter   nothing but the flag itself
+ */
+#ifndef PINION_CORE_THREAD_H
+#define PINION_CORE_THREAD_H
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "core/runtime.h"
+
+struct port_shell {
+	_Atomic uint32_t inside; /* W thread   R stopper */
+	_Atomic uint32_t closed; /* W stopper  R thread */
+	uint32_t depth;          /* nested: a caller-driven wait runs handlers */
+	uint64_t runtime_key;
+	pinion_port *port;               /* not looked into before `closed` */
+	uint16_t index;                  /* of the port */
+	bool is_default;                 /* what pinion_call uses */
+	struct port_shell *next;         /* of this thread */
+	struct port_shell *runtime_next; /* of the runtime: W under the table's lock */
+};
+
+struct thread_self {
+	struct worker *worker; /* whose handler runs on this thread now */
+	struct port_shell *last;
+	struct port_shell *shells;
+	void *copy; /* of the last pinion_ref_get outside of a request */
+	size_t copy_size;
+};
+
+extern _Thread_local struct thread_self pinioni_self __attribute__((tls_model("initial-exec")));
+
+/* The running worker, read anew: a fiber's thread does not change, but the compiler cannot know. */
+static inline struct worker *
+thread_worker(void)
+{
+	return pinioni_self.worker;
+}
+
+/* Table of runtimes. */
+int pinioni_runtimes_add(struct pinion_runtime *rt) __attribute__((warn_unused_result));
+void pinioni_runtimes_remove(struct pinion_runtime *rt);
+/* Holds the table's lock until pinioni_runtimes_unlock; NULL: stopped, then nothing is held. */
+struct pinion_runtime *pinioni_runtimes_lock(uint64_t key);
+void pinioni_runtimes_unlock(void);
+
+/*
+ * This thread's port for calls to that runtime; opened when it has none. NULL with *err set. Every
+ * successful enter is followed by a leave. On a worker: its port, and no shell.
+ */
+pinion_port *pinioni_port_enter(uint64_t runtime_key, struct port_shell **shell, int *err);
+/* The port a response names, when this thread owns it. */
+pinion_port *pinioni_port_enter_response(uint32_t port_word, struct port_shell **shell, int *err);
+/* The thread's port for the runtime that a token names. */
+pinion_port *pinioni_port_enter_token(uint32_t port_word, struct port_shell **shell, int *err);
+/* Opens one for this thread. */
+int pinioni_shell_open(uint64_t runtime_key, bool is_default, struct port_shell **out)
+    __attribute__((warn_unused_result));
+void pinioni_shell_close(struct port_shell *shell);
+/* pinion_stop: no thread is inside a port of this runtime any more. */
+void pinioni_shells_close(struct pinion_runtime *rt);
+
+static inline uint32_t
+port_word_make(const struct pinion_runtime *rt, unsigned index)
+{
+	return (uint32_t)(rt->key >> 16) << 24 | (uint32_t)(rt->key & 0xff) << 16 | index;
+}
+
+/* A response's or reference's port word. */
+static inline uint32_t
+port_word(const pinion_port *port)
+{
+	return port->word;
+}
+
+static inline void
+port_leave(struct port_shell *shell)
+{
+	if (shell != NULL && --shell->depth == 0) {
+		/* I */
+		atomic_store_explicit(&shell->inside, 0, memory_order_release);
+	}
+}
+
+static inline pinion_port *
+port_enter_shell(struct port_shell *shell, struct port_shell **out, int *err)
+{
+	if (shell->depth++ == 0) {
+		/* relaxed: membarrier on the other side orders it before the look at `closed`. */
+		atomic_store_explicit(&shell->inside, 1, memory_order_relaxed);
+		atomic_signal_fence(memory_order_seq_cst);
+	}
+	/* K */
+	if (atomic_load_explicit(&shell->closed, memory_order_acquire) != 0) {
+		port_leave(shell);
+		*err = -ESTALE;
+		return NULL;
+	}
+	*out = shell;
+	return shell->port;
+}
+
+static inline pinion_port *
+port_enter_explicit(pinion_port *given, struct port_shell **shell, int *err)
+{
+	/* What the user holds is the shell, which outlives the port. */
+	return port_enter_shell((struct port_shell *)(void *)given, shell, err);
+}
+
+#endif

@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/worker.c - the turn of a worker's loop, and how it sleeps.
+ */
+#include "core/worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "affinity/pin.h"
+#include "core/call.h"
+#include "core/grant.h"
+#include "core/record.h"
+#include "core/runtime.h"
+#include "core/thread.h"
+#include "shm/bell.h"
+
+/* ---- parts of a turn ------------------------------------------------------------------------ */
+
+/* Copied once, to where it stays. */
+static void
+take_message(struct worker *w, struct lane_rx *rx)
+{
+	struct pinion_request *r = pinioni_worker_take_request(w);
+	struct message m;
+
+	if (r != NULL) {
+		lane_take(rx, &r->message);
+		pinioni_request_admit(r, rx);
+	} else {
+		lane_take(rx, &m);
+		pinioni_request_accept(w, &m, rx);
+	}
+}
+
+static void
+poll_lane(struct worker *w, struct lane_rx *rx)
+{
+	unsigned taken = 0;
+
+	for (; taken < LANE_BURST && lane_peek(rx) != NULL; taken++)
+		take_message(w, rx);
+	if (taken != 0) {
+		lane_settle(rx);
+		board_count(w->line, COUNT_TAKEN, taken);
+		w->work += taken;
+	}
+}
+
+static void
+poll_lanes(struct worker *w)
+{
+	/* L; also under RCU: the table is not kept beyond this function. */
+	struct lane_table *table = atomic_load_explicit(&w->lanes, memory_order_acquire);
+
+	for (uint32_t i = 0; table != NULL && i < table->count; i++)
+		poll_lane(w, table->lanes[i].rx);
+}
+
+static bool
+lanes_are_empty(const struct worker *w)
+{
+	/* L */
+	struct lane_table *table = atomic_load_explicit(&w->lanes, memory_order_acquire);
+
+	for (uint32_t i = 0; table != NULL && i < table->count; i++)
+		if (lane_peek(table->lanes[i].rx) != NULL)
+			return false;
+	return true;
+}
+
+static void
+read_mail(struct worker *w)
+{
+	struct control *list;
+
+	/* relaxed: only a reason to take. */
+	if (atomic_load_explicit(&w->mail, memory_order_relaxed) == NULL)
+		return;
+	/* B */
+	list = atomic_exchange_explicit(&w->mail, NULL, memory_order_acquire);
+	for (struct control *next; list != NULL; list = next) {
+		next = list->next;
+		list->run(w, list->arg);
+		w->work++;
+		/* B: the sender may look now, and forget the letter. */
+		atomic_store_explicit(&list->done, 1, memory_order_release);
+		pinioni_futex_wake(&list->done);
+	}
+}
+
+/* ---- surplus -------------------------------------------------------------------------------- */
+
+/* Siblings give their surplus to a worker of depth 0. */
+static void
+publish_depth(struct worker *w)
+{
+	uint32_t depth = w->queued + w->parked + w->ongoing;
+
+	/* relaxed twice: a hint, with one writer. */
+	if (atomic_load_explicit(&w->line->depth, memory_order_relaxed) != depth)
+		atomic_store_explicit(&w->line->depth, depth, memory_order_relaxed);
+}
+
+/* A sibling on an idle worker; NULL: none. */
+static struct replica *
+idle_sibling(struct worker *w, const struct replica *of)
+{
+	const struct deployment *d = of->deployment;
+	/* G: the table is published whole; not kept across a suspension. */
+	const struct replica_table *table =
+	    atomic_load_explicit(&w->runtime->registry.replicas, memory_order_acquire);
+
+	for (uint32_t i = 0; i < d->replica_count; i++) {
+		struct replica *sibling = table->replicas[d->first_replica + i];
+
+		/* relaxed: a hint; a wrong guess costs a hop. */
+		if (sibling->worker != w &&
+		    atomic_load_explicit(&sibling->worker->line->depth, memory_order_relaxed) == 0)
+			return sibling;
+	}
+	return NULL;
+}
+
+/* Requests that this worker cannot start now go to a sibling that can, a few times: hops are counted apart,
+ * so that a request that was passed around can still be forwarded. */
+static bool
+give_surplus(struct worker *w, struct pinion_request *r)
+{
+	struct message m = r->message;
+	struct replica *sibling;
+
+	if (r->replica->deployment->replica_count < 2 || (m.flags & MESSAGE_GIVEN) == MESSAGE_GIVEN)
+		return false;
+	sibling = idle_sibling(w, r->replica);
+	if (sibling == NULL)
+		return false;
+	m.target = (uint16_t)sibling->index;
+	m.flags = (uint8_t)(m.flags + MESSAGE_GIVEN_ONCE);
+	board_count(w->line, COUNT_SURPLUS, 1);
+	pinioni_request_hand_over(r, &m, sibling->worker->index, sibling->worker->index);
+	return true;
+}
+
+/* When there is nothing else to do: a sibling may have become idle since they were parked. */
+static bool
+give_parked(struct worker *w)
+{
+	for (struct replica **at = &w->crowded; *at != NULL;) {
+		struct replica *replica = *at;
+		struct pinion_request *r = replica->waiting;
+
+		if (r == NULL) {
+			replica->is_crowded = false;
+			*at = replica->crowded_next;
+			continue;
+		}
+		pinioni_worker_unqueue(w, r);
+		if (give_surplus(w, r))
+			return true;
+		r->next = replica->waiting;
+		if (replica->waiting == NULL)
+			replica->waiting_end = &r->next;
+		replica->waiting = r;
+		w->parked++;
+		at = &replica->crowded_next;
+	}
+	return false;
+}
+
+/* ---- running -------------------------------------------------------------------------------- */
+
+static struct pinion_request *
+next_request(struct worker *w)
+{
+	struct pinion_request *r = w->queue;
+
+	if (r == NULL)
+		return NULL;
+	w->queue = r->next;
+	if (w->queue == NULL)
+		w->queue_end = &w->queue;
+	w->queued--;
+	return r;
+}
+
+/* Before a handler that may take long: the one behind it could run elsewhere now. */
+static void
+offer_next(struct worker *w, const struct replica *busy)
+{
+	struct pinion_request *next = w->queue;
+	struct replica *waits;
+
+	if (next == NULL || busy->deployment->replica_count < 2 ||
+	    next->replica->deployment != busy->deployment)
+		return;
+	next = next_request(w);
+	waits = next->replica;
+	if (give_surplus(w, next)) {
+		/* It may have been let in when another ended: now the one behind it is. */
+		if (waits->waiting != NULL && waits->ongoing < waits->deployment->max_ongoing)
+			pinioni_worker_unpark(w, waits);
+	} else {
+		next->next = w->queue;
+		if (w->queue == NULL)
+			w->queue_end = &next->next;
+		w->queue = next;
+		w->queued++;
+	}
+}
+
+/* False: nothing to start. */
+static bool
+run_next(struct worker *w)
+{
+	struct pinion_request *r = next_request(w);
+	struct replica *replica;
+
+	if (r == NULL)
+		return false;
+	w->work++;
+	replica = r->replica;
+	if (replica->ongoing >= replica->deployment->max_ongoing) {
+		if (!give_surplus(w, r))
+			pinioni_worker_park(w, r);
+		return true;
+	}
+	offer_next(w, replica);
+	pinioni_request_run(r);
+	return true;
+}
+
+void
+pinioni_request_run(struct pinion_request *r)
+{
+	struct worker *w = r->worker;
+	int err;
+
+	r->counted = true;
+	r->replica->ongoing++;
+	w->ongoing++;
+	publish_depth(w);
+	r->state = REQUEST_RUNNING;
+	board_count(w->line, COUNT_STARTED, 1);
+	if (pinioni_record_decode(r) != 0)
+		return; /* failed, and gone */
+	r->inside = true;
+	w->current = r;
+	err = r->method->handler(r->replica->state, r);
+	w->current = NULL;
+	r->inside = false;
+	pinioni_request_returned(r, err);
+}
+
+/* ---- sleeping ------------------------------------------------------------------------------- */
+
+static bool
+has_something(struct worker *w)
+{
+	/* relaxed: ordered after the odd epoch by S; taken with acquire in the next turn. */
+	bool mail = atomic_load_explicit(&w->mail, memory_order_relaxed) != NULL;
+
+	pinioni_worker_look_at_strangers(w);
+	return mail || w->queue != NULL || w->resumed != NULL || w->outbox_messages != 0 ||
+	    runtime_phase(w->runtime) >= RUNTIME_CANCELING || !lanes_are_empty(w) ||
+	    !ready_is_empty(w->port->memory.ready, w->port->memory.slot_count);
+}
+
+static uint64_t
+sleep_limit(const struct worker *w)
+{
+	uint64_t limit = (uint64_t)(w->parked != 0 ? PARKED_SLEEP_MS : SLEEP_MAX_MS) * 1000000;
+	uint64_t now;
+
+	if (w->timer_count == 0)
+		return limit;
+	now = clock_now(&w->runtime->clock);
+	if (w->timers[0].at <= now)
+		return 0;
+	return w->timers[0].at - now < limit ? w->timers[0].at - now : limit;
+}
+
+static void
+go_to_sleep(struct worker *w)
+{
+	uint32_t seen = bell_read(w->bell);
+	uint64_t limit = sleep_limit(w);
+	int err = 0;
+
+	if (limit == 0)
+		return;
+	pinioni_port_sweep(w->port);
+	publish_depth(w);
+	epoch_announce(&w->line->epoch, EPOCH_FUTEX);
+	if (!has_something(w)) {
+		board_count(w->line, COUNT_SLEEPS, 1);
+		rcu_worker_offline(&w->quiet);
+		err = pinioni_futex_wait(w->bell, seen, limit);
+		rcu_thread_online();
+	}
+	epoch_awake(&w->line->epoch);
+	if (err == -ETIMEDOUT && limit == (uint64_t)SLEEP_MAX_MS * 1000000 && has_something(w))
+		board_count(w->line, COUNT_RESCUED, 1);
+}
+
+static void
+idle(struct worker *w)
+{
+	struct pinion_runtime *rt = w->runtime;
+	uint64_t now = clock_ticks();
+
+	if (w->idle_since == 0) {
+		w->idle_since = now;
+		publish_depth(w);
+		return;
+	}
+	if (w->parked != 0 && give_parked(w))
+		return;
+	if (rt->mode == BOARD_SPIN)
+		return;
+	if (rt->mode == BOARD_YIELD) {
+		if (now - w->idle_since > YIELD_US * rt->ticks_us)
+			(void)sched_yield(); /* cannot fail on Linux */
+		if (now - w->idle_since < 100 * SPIN_US * rt->ticks_us)
+			return;
+	} else if (now - w->idle_since < SPIN_US * rt->ticks_us) {
+		return;
+	}
+	if (w->outbox_messages == 0)
+		go_to_sleep(w);
+}
+
+/* ---- the turn ------------------------------------------------------------------------------- */
+
+static void
+see_phase(struct worker *w)
+{
+	enum runtime_phase phase = runtime_phase(w->runtime);
+
+	if (phase >= RUNTIME_CANCELING) {
+		pinioni_request_cancel_all(w);
+		pinioni_worker_resume_all(w);
+		pinioni_port_sweep(w->port);
+	}
+	if (phase == RUNTIME_STOPPED)
+		w->leave = true;
+}
+
+unsigned
+pinioni_worker_loop_turn(struct worker *w)
+{
+	w->work = 0;
+	poll_lanes(w);
+	pinioni_port_drain_ready(w->port);
+	read_mail(w);
+	if (w->strangers != NULL)
+		pinioni_worker_look_at_strangers(w);
+	if (pinioni_worker_run_resumed(w)) {
+		w->work++;
+		return w->work; /* much may have happened: nothing read before holds */
+	}
+	for (unsigned i = 0; i < RUN_BURST && run_next(w); i++)
+		continue;
+	if (w->outbox_messages != 0)
+		pinioni_worker_flush(w);
+	pinioni_worker_run_timers(w);
+	if (runtime_phase(w->runtime) != RUNTIME_RUNNING)
+		see_phase(w);
+	pinioni_port_order(w->port);
+	if (w->has_thread)
+		rcu_worker_quiet(&w->quiet);
+	if (w->work != 0)
+		w->idle_since = 0;
+	else if (w->has_thread)
+		idle(w);
+	else
+		publish_depth(w);
+	return w->work;
+}
+
+unsigned
+pinioni_worker_turn(struct worker *w)
+{
+	struct worker *before = pinioni_self.worker;
+	unsigned work;
+
+	/* A */
+	if (before == w || atomic_exchange_explicit(&w->driving, 1, memory_order_acquire) != 0) {
+		(void)sched_yield(); /* cannot fail on Linux */
+		return 0;
+	}
+	pinioni_self.worker = w;
+	w->leave = true;
+	pinioni_fiber_adopt(&w->thread_stack);
+	pinioni_fiber_switch(&w->thread_stack, w->current_fiber);
+	work = w->work;
+	pinioni_reclaim_turn(&w->runtime->reclaimer);
+	pinioni_self.worker = before;
+	/* A */
+	atomic_store_explicit(&w->driving, 0, memory_order_release);
+	return work;
+}
+
+/* ---- thread --------------------------------------------------------------------------------- */
+
+static void
+settle_down(struct worker *w)
+{
+	struct pinion_runtime *rt = w->runtime;
+	char name[32];
+	int err;
+
+	(void)snprintf(name, sizeof name, "%.10s-w%u", rt->name, w->index);
+	pinioni_thread_name(name);
+	if (w->cpu < 0)
+		return;
+	err = pinioni_thread_pin(w->cpu);
+	if (err != 0) {
+		pinioni_grant_pin(rt, w->index, w->cpu, err);
+		w->cpu = -1;
+	}
+	/* relaxed: for people. */
+	atomic_store_explicit(
+	    &w->line->cpu, w->cpu < 0 ? BOARD_CPU_ANY : (uint32_t)w->cpu, memory_order_relaxed);
+}
+
+void *
+pinioni_worker_main(void *worker)
+{
+	struct worker *w = worker;
+
+	settle_down(w);
+	rcu_register_thread();
+	pinioni_self.worker = w;
+	pinioni_fiber_adopt(&w->thread_stack);
+	pinioni_fiber_switch(&w->thread_stack, w->current_fiber);
+	pinioni_self.worker = NULL;
+	rcu_worker_quiet(&w->quiet);
+	rcu_unregister_thread();
+	return NULL;
+}
+
+void
+pinioni_worker_ring(struct pinion_runtime *rt, unsigned worker)
+{
+	/* Workers sleep on the bell itself: no eventfd. */
+	(void)bell_ring(
+	    board_bell(&rt->board, worker), epoch_look(&rt->board.workers[worker].epoch));
+}
+
+void
+pinioni_worker_control(struct worker *w, void (*run)(struct worker *w, void *arg), void *arg)
+{
+	struct control c = { .run = run, .arg = arg };
+
+	if (thread_worker() == w) {
+		run(w, arg);
+		return;
+	}
+	/* relaxed: tried again when it moved. */
+	c.next = atomic_load_explicit(&w->mail, memory_order_relaxed);
+	/* B; relaxed on failure: c.next is what was read. */
+	while (!atomic_compare_exchange_weak_explicit(
+	    &w->mail, &c.next, &c, memory_order_release, memory_order_relaxed))
+		continue;
+	bell_order();
+	pinioni_worker_ring(w->runtime, w->index);
+	/* B; ended by the worker, whose death is this process's. */
+	while (atomic_load_explicit(&c.done, memory_order_acquire) == 0) {
+		if (w->has_thread)
+			(void)pinioni_futex_wait(&c.done, 0, (uint64_t)SLEEP_MAX_MS * 1000000);
+		else
+			(void)pinioni_worker_turn(w);
+	}
+}
+
+int
+pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
+{
+	int err;
+
+	w->runtime = rt;
+	w->index = index;
+	w->line = &rt->board.workers[index];
+	w->bell = board_bell(&rt->board, index);
+	w->queue_end = &w->queue;
+	w->resumed_end = &w->resumed;
+	err = pinioni_worker_make_pool(w);
+	if (err == 0)
+		err = pinioni_worker_reserve_fibers(w, 1);
+	if (err != 0)
+		return err;
+	w->current_fiber = pinioni_worker_spare(w);
+	return w->current_fiber == NULL ? -ENOMEM : 0;
+}
+
+int
+pinioni_worker_reserve_fibers(struct worker *w, uint32_t more)
+{
+	struct heap *heap = w->heap;
+	uint32_t max = w->fibers_max + more;
+	struct fiber **fresh = pinioni_heap_take(heap, max * sizeof *fresh);
+
+	if (fresh == NULL)
+		return -ENOMEM;
+	if (w->fibers != NULL) {
+		memcpy(fresh, w->fibers, w->fibers_all * sizeof *fresh);
+		pinioni_heap_give(heap, w->fibers, w->fibers_max * sizeof *fresh);
+	}
+	w->fibers = fresh;
+	w->fibers_max = max;
+	return 0;
+}
+
+void
+pinioni_worker_reserve_for(struct worker *w, void *reservation)
+{
+	struct reservation *r = reservation;
+
+	r->err = pinioni_worker_reserve_fibers(w, r->fibers);
+}
+
+void
+pinioni_worker_deinit(struct worker *w)
+{
+	struct heap *heap = w->heap;
+
+	for (uint32_t i = 0; i < w->fibers_all; i++) {
+		pinioni_fiber_destroy(w->fibers[i]);
+		pinioni_heap_give(heap, w->fibers[i], sizeof *w->fibers[i]);
+	}
+	pinioni_heap_give(heap, w->fibers, w->fibers_max * sizeof *w->fibers);
+	pinioni_heap_give(heap, w->timers, w->timer_room * sizeof *w->timers);
+	pinioni_worker_free_pool(w);
+}

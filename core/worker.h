@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/worker.h - a thread that runs replicas: takes messages, runs handlers, sends results on.
+ *
+ *   turn:  lanes -> ready bitmap -> resumed fibers -> handlers -> outboxes -> timers -> quiet
+ *            |                          |                |
+ *            '-- into custody           '-- a handler    '-- on the loop's own fiber; one that waits keeps
+ *                                           goes on          that fiber, and the loop takes a spare
+ *
+ * Threads   One thread, or whoever calls pinion_work.
+ * Progress  A turn is bounded by the lanes' burst and by the handlers it starts.
+ * Death     A worker dies with its process.
+ *
+ * Edges     (release -> acquire: what becomes safe)
+ *   L  lanes             add, remove -> turn     the table and the lanes it names may be used
+ *   B  mail, control.done   send -> turn         what is to be run may be read
+ *                           run -> wait          and what it wrote
+ *   A  driving           turn -> next turn       caller-driven: the worker may be driven by another thread
+ */
+#ifndef PINION_CORE_WORKER_H
+#define PINION_CORE_WORKER_H
+
+#include <pthread.h>
+
+#include "core/fiber.h"
+#include "core/memory.h"
+#include "core/port.h"
+#include "core/request.h"
+#include "shm/board.h"
+
+/* What a worker knows of one (port, slot). */
+struct custody_entry {
+	uint64_t generation;
+	struct pinion_request *here; /* NULL: gone to `worker`, when known */
+	uint32_t worker;
+	uint32_t trail; /* not 0: gone, and how often it had been handed on then */
+};
+
+struct outbox {
+	struct message *messages; /* a ring, a power of two */
+	uint32_t room, first, count;
+};
+
+/* Lanes that this worker polls. Given to it whole. */
+struct lane_table {
+	uint32_t count;
+	uint32_t room; /* bytes it was taken with */
+	struct lane_entry {
+		struct lane_rx *rx;
+		uint16_t port;
+	} lanes[];
+};
+
+struct timer {
+	uint64_t at;
+	struct fiber *fiber;
+};
+
+/* A fiber that waits for a result of somebody else's port. */
+struct stranger {
+	struct stranger *next;
+	struct fiber *fiber;
+	struct slot *slot;
+	uint64_t generation;
+};
+
+/* Something to run on a worker's own thread. */
+struct control {
+	struct control *next;
+	void (*run)(struct worker *w, void *arg);
+	void *arg;
+	_Atomic uint32_t done; /* W worker  R sender   edge B */
+};
+
+struct worker {
+	alignas(PINION_LINE) _Atomic uint64_t quiet; /* W worker  R reclaimer   edge H */
+	_Atomic(struct lane_table *) lanes;          /* W under the runtime's lock   edge L */
+	_Atomic(struct control *) mail;              /* W senders, worker   edge B */
+	_Atomic uint32_t driving;                    /* W drivers   edge A */
+	alignas(PINION_LINE) struct pinion_runtime *runtime;
+	struct board_worker *line;
+	_Atomic uint32_t *bell;
+	unsigned index;
+	int cpu, node;
+	struct heap *heap; /* of its node; what is taken on this worker is given back to it */
+	pthread_t thread;
+	bool has_thread;
+	pinion_port *port;
+	struct custody_entry *custody[PORTS_MAX];
+	uint32_t custody_count;
+	struct outbox outboxes[WORKERS_MAX];
+	uint32_t outbox_messages;
+	/* Queue of requests that may start. */
+	struct pinion_request *queue;
+	struct pinion_request **queue_end;
+	uint32_t queued;
+	uint32_t parked;         /* waiting for their replica */
+	uint32_t ongoing;        /* started, and not ended */
+	struct replica *crowded; /* replicas for which requests may be parked */
+	struct pinion_request *all;
+	struct pinion_request *pool;
+	_Atomic(struct pinion_request *)
+	    *chunks; /* POOL_CHUNKS_MAX; W worker  R those with a token */
+	uint32_t chunk_count;
+	struct pinion_request *current; /* whose handler runs now */
+	unsigned stack_depth;
+	unsigned relays; /* answers being passed on, one in the other */
+	/* Fibers. */
+	struct fiber thread_stack; /* where worker_enter was called */
+	struct fiber *current_fiber;
+	struct fiber *spare;
+	struct fiber *resumed; /* to go on, first come first served */
+	struct fiber **resumed_end;
+	struct fiber **fibers; /* all of them */
+	uint32_t fibers_all, fibers_busy, fibers_max;
+	struct timer *timers;
+	uint32_t timer_count, timer_room;
+	struct stranger *strangers;
+	bool leave; /* back to thread_stack after this turn */
+	bool canceling;
+	uint64_t idle_since; /* ticks; 0: busy */
+	unsigned work;       /* done in this turn */
+	uint32_t next_lane;
+};
+
+/* Runs it on the worker's thread, and waits. In caller-driven mode: on this one. */
+void pinioni_worker_control(struct worker *w, void (*run)(struct worker *w, void *arg), void *arg);
+int pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
+    __attribute__((warn_unused_result));
+void pinioni_worker_deinit(struct worker *w);
+/* The thread's function. */
+void *pinioni_worker_main(void *worker);
+/* Makes room for that many more fibers, and sees that the kernel allows as many mappings. */
+int pinioni_worker_reserve_fibers(struct worker *w, uint32_t more)
+    __attribute__((warn_unused_result));
+/* A control: the same, on the worker's own thread. */
+struct reservation {
+	uint32_t fibers;
+	int err;
+};
+void pinioni_worker_reserve_for(struct worker *w, void *reservation);
+struct fiber *pinioni_worker_spare(struct worker *w);
+unsigned pinioni_worker_loop_turn(struct worker *w);
+bool pinioni_worker_run_resumed(struct worker *w);
+void pinioni_worker_run_timers(struct worker *w);
+void pinioni_worker_look_at_strangers(struct worker *w);
+void pinioni_worker_resume_all(struct worker *w);
+void pinioni_worker_flush(struct worker *w);
+int pinioni_worker_make_pool(struct worker *w) __attribute__((warn_unused_result));
+void pinioni_worker_free_pool(struct worker *w);
+/* Caller-driven: one turn on the calling thread. Returns the work done; 0 also while another thread
+ * drives, or when called from within a turn. */
+unsigned pinioni_worker_turn(struct worker *w);
+
+struct pinion_request *pinioni_worker_take_request(struct worker *w);
+void pinioni_worker_give_request(struct worker *w, struct pinion_request *r);
+/* By its place in the pool, as a message or a token names it. NULL: there is none. Any thread. */
+struct pinion_request *pinioni_worker_request_at(struct worker *w, uint32_t index);
+void pinioni_worker_drop_placeholder(struct worker *w, struct pinion_request *r);
+void pinioni_worker_unqueue(struct worker *w, struct pinion_request *r);
+/* It waits for its replica to have less to do. */
+void pinioni_worker_park(struct worker *w, struct pinion_request *r);
+/* One of those that wait for the replica may be queued again. */
+void pinioni_worker_unpark(struct worker *w, struct replica *replica);
+void pinioni_worker_enqueue(struct worker *w, struct pinion_request *r);
+/* Of a port's first; NULL: memory is used up. */
+struct custody_entry *pinioni_worker_custody_make(struct worker *w, unsigned port);
+/* To another worker, in order; kept in the outbox while its lane is full. */
+void pinioni_worker_send(struct worker *w, unsigned to, const struct message *m);
+/* Suspends the running handler until somebody resumes its fiber. -ENOMEM: no spare fiber. */
+int pinioni_worker_suspend(struct worker *w) __attribute__((warn_unused_result));
+void pinioni_worker_resume(struct worker *w, struct fiber *f);
+int pinioni_worker_timer(struct worker *w, uint64_t at, struct fiber *f)
+    __attribute__((warn_unused_result));
+void pinioni_worker_timer_drop(struct worker *w, struct fiber *f);
+/* Suspends until a slot of another port is DONE. */
+int pinioni_worker_await_stranger(struct worker *w, struct slot *slot, uint64_t generation)
+    __attribute__((warn_unused_result));
+/* Suspends until the slot is DONE, `deadline` (0: none) is past, or all ends. */
+int pinioni_worker_await(struct worker *w, const pinion_response *responses, unsigned count,
+    uint64_t deadline) __attribute__((warn_unused_result));
+/* Rings a worker that sleeps. Ordered by the caller. */
+void pinioni_worker_ring(struct pinion_runtime *rt, unsigned worker);
+
+/* NULL: there is no such slot, or memory is used up. */
+static inline struct custody_entry *
+worker_custody(struct worker *w, unsigned port, unsigned slot)
+{
+	struct custody_entry *entries;
+
+	if (port >= PORTS_MAX || slot >= w->port->memory.slot_count)
+		return NULL;
+	entries =
+	    w->custody[port] != NULL ? w->custody[port] : pinioni_worker_custody_make(w, port);
+	return entries == NULL ? NULL : &entries[slot];
+}
+
+#endif
