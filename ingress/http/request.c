@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingress/http/request.c - see request_priv.h.
+ */
+#include "ingress/http/request_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ingress/http/arguments_priv.h"
+#include "ingress/http/page_priv.h"
+#include "ingress/http/raw_request_priv.h"
+
+enum request_state {
+	REQUEST_NAMED,
+	REQUEST_RECEIVING,
+	REQUEST_CALLING,
+	REQUEST_ANSWERED
+};
+
+struct request {
+	struct service *service;
+	struct MHD_Connection *connection;
+	enum request_state state;
+	bool is_under_way; /* counted in the service */
+	bool is_raw, is_get;
+	unsigned refused;  /* a status; 0: not refused */
+	const char *allow; /* with 405 */
+	enum page page;    /* PAGE_NONE: the application of `route` */
+	pinion_route route;
+	pinion_params params;
+	int target_error;
+	struct target target;
+	size_t head_length; /* of `body`: what a raw request has in front of it */
+	struct buffer body;
+	pinion_response response;
+	char id[REQUEST_ID_ROOM];
+};
+
+/* ---- answering ------------------------------------------------------------------------------- */
+
+static enum MHD_Result
+request_answer(struct request *r, const struct answer *answer)
+{
+	r->state = REQUEST_ANSWERED;
+	return pinioni_http_answer_send(answer, r->connection, r->id, r->service->is_stopping)
+	    ? MHD_YES
+	    : MHD_NO;
+}
+
+static enum MHD_Result
+request_refuse(struct request *r, unsigned status)
+{
+	struct answer answer;
+
+	pinioni_http_answer_status(&answer, status);
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		answer.allow = r->allow;
+	return request_answer(r, &answer);
+}
+
+static enum MHD_Result
+request_show(struct request *r)
+{
+	struct answer answer;
+	char *memory;
+	enum MHD_Result sent;
+
+	pinioni_http_page_write(r->page, r->service->runtime, &answer, &memory);
+	sent = request_answer(r, &answer);
+	free(memory);
+	return sent;
+}
+
+/* ---- admission, when the headers are there --------------------------------------------------- */
+
+static bool
+verb_is_any(const char *verb, const char *const *verbs)
+{
+	for (; *verbs != NULL; verbs++)
+		if (strcmp(verb, *verbs) == 0)
+			return true;
+	return false;
+}
+
+static unsigned
+admit_verb(struct request *r, const char *verb)
+{
+	static const char *const of_page[] = { "GET", "HEAD", NULL };
+	static const char *const of_call[] = { "GET", "POST", "PUT", NULL };
+
+	r->is_get = strcmp(verb, "GET") == 0;
+	r->allow = r->page == PAGE_NONE ? "GET, POST, PUT" : "GET, HEAD";
+	if (r->is_raw || verb_is_any(verb, r->page == PAGE_NONE ? of_call : of_page))
+		return 0;
+	return MHD_HTTP_METHOD_NOT_ALLOWED;
+}
+
+static unsigned
+admit_route(struct request *r)
+{
+	pinion_returns returns;
+
+	if (r->target_error != 0)
+		return r->target_error == -ENOMEM ? MHD_HTTP_SERVICE_UNAVAILABLE
+						  : MHD_HTTP_BAD_REQUEST;
+	r->page = pinioni_http_page_find(r->target.path);
+	if (r->page != PAGE_NONE)
+		return 0;
+	if (!pinion_route_find(r->service->runtime, r->target.path.data, &r->route))
+		return MHD_HTTP_NOT_FOUND;
+	if (pinion_handle_describe(r->route.handle, &r->params, &returns) != 0)
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	r->is_raw = pinioni_http_params_are_raw(r->params);
+	return 0;
+}
+
+static unsigned
+admit_raw(struct request *r, const char *verb)
+{
+	const struct raw_request raw = { .connection = r->connection,
+		.verb = verb,
+		.prefix = r->route.prefix,
+		.id = r->id,
+		.target = &r->target };
+
+	if (!pinioni_http_raw_request_begin(&raw, &r->body))
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	r->head_length = r->body.length;
+	return 0;
+}
+
+static const char *
+header_of(struct request *r, const char *name)
+{
+	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+static bool
+body_is_too_long(struct request *r)
+{
+	const char *length = header_of(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+	/* MHD has checked that it is a number; one too large for us is ULLONG_MAX here. */
+	return length != NULL && strtoull(length, NULL, 10) > r->service->body_max;
+}
+
+static enum MHD_Result
+request_admit(struct request *r, const char *verb)
+{
+	r->state = REQUEST_RECEIVING;
+	pinioni_http_request_id(r->service, header_of(r, "X-Request-ID"), r->id);
+	r->refused = r->service->is_stopping ? MHD_HTTP_SERVICE_UNAVAILABLE : admit_route(r);
+	if (r->refused == 0)
+		r->refused = admit_verb(r, verb);
+	/* Refused right now, so that it is not sent; MHD then closes the connection. Other refusals wait for
+	 * the end of the body, and the connection lives on. */
+	if (body_is_too_long(r))
+		return request_refuse(r, r->refused == 0 ? MHD_HTTP_CONTENT_TOO_LARGE : r->refused);
+	if (r->refused == 0 && r->is_raw)
+		r->refused = admit_raw(r, verb);
+	return MHD_YES;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------- */
+
+static void
+request_receive(struct request *r, const char *data, size_t size)
+{
+	if (r->refused != 0)
+		return;
+	if (size > r->service->body_max - (r->body.length - r->head_length))
+		r->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+	else if (!pinioni_http_buffer_append(&r->body, data, size))
+		r->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+	if (r->refused != 0)
+		pinioni_http_buffer_free(&r->body);
+}
+
+/* ---- calls that fail -------------------------------------------------------------------------- */
+
+static void
+log_failure(const struct request *r, const pinion_error *error)
+{
+	pinioni_http_log(r->service, "http: request %s to %s: %.*s.%.*s: %.*s (%s)", r->id,
+	    r->route.app, PINION_STR_FMT(error->deployment), PINION_STR_FMT(error->method),
+	    PINION_STR_FMT(error->text), strerror(-error->code));
+}
+
+/* code: what reading the result gave. */
+static void
+error_answer(const struct request *r, int code, struct answer *answer)
+{
+	pinion_error error = pinion_response_error(r->response);
+
+	if (error.code == 0) {
+		error.code = code;
+		error.origin = PINION_ORIGIN_RUNTIME;
+	}
+	if (pinioni_http_answer_error(answer, &error))
+		log_failure(r, &error);
+}
+
+/* ---- calling --------------------------------------------------------------------------------- */
+
+static enum MHD_Result
+request_called(struct request *r)
+{
+	struct answer answer;
+
+	pinioni_http_buffer_free(&r->body);
+	if (pinion_response_error(r->response).code == 0) {
+		r->state = REQUEST_CALLING;
+		MHD_suspend_connection(r->connection);
+		return MHD_YES;
+	}
+	/* Not sent, or failed already: released now, it will not be harvested. */
+	error_answer(r, 0, &answer);
+	pinion_release(r->response);
+	return request_answer(r, &answer);
+}
+
+static pinion_response
+call(struct request *r, pinion_args args)
+{
+	return pinion_call_tagged(r->service->port, r->route.handle, args, (uintptr_t)r);
+}
+
+static enum MHD_Result
+request_call_raw(struct request *r)
+{
+	pinion_bytes frame = pinioni_http_raw_request_end(&r->body);
+
+	r->response = call(r, PINION_ARGS(frame));
+	return request_called(r);
+}
+
+static enum MHD_Result
+request_call(struct request *r)
+{
+	struct arguments arguments;
+	pinion_diag diag = { "" };
+	struct answer answer;
+	int err = r->is_get
+	    ? pinioni_http_arguments_of_query(&arguments, r->params, &r->target, &diag)
+	    : pinioni_http_arguments_of_body(
+		  &arguments, r->params, (pinion_bytes){ r->body.bytes, r->body.length }, &diag);
+
+	if (err == -ENOMEM)
+		return request_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE);
+	if (err != 0) {
+		pinioni_http_answer_text(&answer, MHD_HTTP_BAD_REQUEST, diag.text);
+		return request_answer(r, &answer);
+	}
+	r->response = call(r, arguments_view(&arguments));
+	pinioni_http_arguments_end(&arguments);
+	return request_called(r);
+}
+
+static enum MHD_Result
+request_received(struct request *r)
+{
+	r->is_under_way = true;
+	r->service->under_way++;
+	if (r->refused == 0 && r->service->is_stopping)
+		r->refused = MHD_HTTP_SERVICE_UNAVAILABLE; /* since its headers came */
+	if (r->refused != 0)
+		return request_refuse(r, r->refused);
+	if (r->page != PAGE_NONE)
+		return request_show(r);
+	return r->is_raw ? request_call_raw(r) : request_call(r);
+}
+
+/* ---- the call's end -------------------------------------------------------------------------- */
+
+void
+pinioni_http_on_finished(const pinion_finished *finished)
+{
+	struct request *r = (struct request *)(uintptr_t)finished->tag; /* put there by call() */
+	pinion_value value;
+	struct answer answer;
+	int code = pinion_result_value(finished->response, &value);
+
+	if (code != 0) {
+		error_answer(r, code, &answer);
+	} else {
+		const char *why = pinioni_http_answer_value(&answer, &value, r->is_raw);
+
+		if (why != NULL)
+			pinioni_http_log(
+			    r->service, "http: request %s to %s: %s", r->id, r->route.app, why);
+	}
+	/* Not queued for want of memory: MHD asks for it again, and is told to close. */
+	(void)request_answer(r, &answer);
+	pinion_release(finished->response);
+	MHD_resume_connection(r->connection);
+}
+
+/* ---- what MHD calls -------------------------------------------------------------------------- */
+
+void *
+pinioni_http_on_uri(void *service, const char *uri, struct MHD_Connection *connection)
+{
+	struct request *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return NULL; /* the access callback then closes the connection */
+	r->service = service;
+	r->connection = connection;
+	r->target_error = pinioni_http_target_parse(uri, &r->target);
+	return r;
+}
+
+enum MHD_Result
+pinioni_http_on_access(void *service, struct MHD_Connection *connection, const char *url,
+    const char *verb, const char *version, const char *data, size_t *data_size, void **request)
+{
+	struct request *r = *request;
+	size_t size = *data_size;
+
+	(void)service;
+	(void)connection;
+	(void)url; /* cut and decoded by MHD; target.c has its own */
+	(void)version;
+	if (r == NULL)
+		return MHD_NO;
+	if (r->state == REQUEST_NAMED)
+		return request_admit(r, verb);
+	if (r->state != REQUEST_RECEIVING)
+		return MHD_NO;
+	if (size == 0)
+		return request_received(r);
+	*data_size = 0;
+	request_receive(r, data, size);
+	return MHD_YES;
+}
+
+void
+pinioni_http_on_completed(void *service, struct MHD_Connection *connection, void **request,
+    enum MHD_RequestTerminationCode why)
+{
+	struct request *r = *request;
+
+	(void)service;
+	(void)connection;
+	(void)why;
+	*request = NULL;
+	if (r == NULL)
+		return;
+	if (r->is_under_way)
+		r->service->under_way--;
+	pinioni_http_buffer_free(&r->body);
+	pinioni_http_target_free(&r->target);
+	free(r);
+}
