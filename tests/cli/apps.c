@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apps - what the tests give to `pinion run`: one that echoes its key=value pair, and some that are
+ * wrong, each in its own way.
+ *
+ *   app        answers with the value of `greeting`
+ *   held       its handler says "entered" and answers when `fifo` is closed by its writer
+ *   refused    its builder refuses
+ *   failing    its replica's init fails
+ *   hanging    its replica's init says "entered" and never returns
+ *   unstamped  a builder without PINION_APP
+ *   foreign    compiled for another ABI
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <pinion/pinion.h>
+
+struct echo {
+	char text[128];
+};
+
+static int
+echo_init(void *replica, pinion_init *init)
+{
+	struct echo *self = replica;
+	pinion_str text = pinion_init_str(init, 0);
+
+	if (text.len >= sizeof self->text)
+		return pinion_init_fail(init, -EMSGSIZE, "%zu bytes are too many", text.len);
+	memcpy(self->text, text.data, text.len);
+	self->text[text.len] = '\0';
+	return 0;
+}
+
+static int
+echo(void *replica, pinion_request *req)
+{
+	const struct echo *self = replica;
+
+	return pinion_reply(req, self->text);
+}
+
+static int
+hold(void *replica, pinion_request *req)
+{
+	const struct echo *self = replica;
+	FILE *fifo = fopen(self->text, "r");
+
+	if (fifo == NULL)
+		return -errno;
+	(void)puts("entered");
+	(void)fflush(stdout);
+	while (fgetc(fifo) != EOF)
+		;
+	(void)fclose(fifo);
+	return pinion_reply(req, "released");
+}
+
+static int
+fail_init(void *replica, pinion_init *init)
+{
+	(void)replica;
+	return pinion_init_fail(init, -ENOENT, "there is no model");
+}
+
+static int
+hang_init(void *replica, pinion_init *init)
+{
+	(void)replica;
+	(void)init;
+	(void)puts("entered");
+	(void)fflush(stdout);
+	while (pause() != 0)
+		;
+	return 0;
+}
+
+static const pinion_deployment echoer = {
+	.name = "Echoer",
+	.replica_size = sizeof(struct echo),
+	.init = echo_init,
+	.init_params = PINION_PARAMS(PINION_STR("text")),
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, echo, .returns = PINION_RETURNS_STR)),
+};
+
+static const pinion_deployment holder = {
+	.name = "Holder",
+	.replica_size = sizeof(struct echo),
+	.init = echo_init,
+	.init_params = PINION_PARAMS(PINION_STR("fifo")),
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, hold, .returns = PINION_RETURNS_STR)),
+};
+
+static const pinion_deployment faulter = {
+	.name = "Faulter",
+	.init = fail_init,
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, echo, .returns = PINION_RETURNS_STR)),
+};
+
+static const pinion_deployment hanger = {
+	.name = "Hanger",
+	.init = hang_init,
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, echo, .returns = PINION_RETURNS_STR)),
+};
+
+PINION_APP(app);
+PINION_APP(held);
+PINION_APP(refused);
+PINION_APP(failing);
+PINION_APP(hanging);
+
+pinion_node *
+app(pinion_app *build, const pinion_config *config)
+{
+	const char *greeting = pinion_config_get(config, "greeting", "no greeting");
+
+	return pinion_bind(build, &echoer, PINION_ARGS(greeting));
+}
+
+pinion_node *
+held(pinion_app *build, const pinion_config *config)
+{
+	return pinion_bind(
+	    build, &holder, PINION_ARGS(pinion_config_get(config, "fifo", "/dev/null")));
+}
+
+pinion_node *
+refused(pinion_app *build, const pinion_config *config)
+{
+	return pinion_build_fail(
+	    build, "weights=%s is no file", pinion_config_get(config, "weights", "?"));
+}
+
+pinion_node *
+failing(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(build, &faulter, PINION_ARGS());
+}
+
+pinion_node *
+hanging(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(build, &hanger, PINION_ARGS());
+}
+
+PINION_EXPORT pinion_builder unstamped;
+
+pinion_node *
+unstamped(pinion_app *build, const pinion_config *config)
+{
+	return app(build, config);
+}
+
+PINION_EXPORT pinion_builder foreign;
+PINION_EXPORT extern const uint32_t foreign_pinion_abi;
+const uint32_t foreign_pinion_abi = PINION_ABI + 1;
+
+pinion_node *
+foreign(pinion_app *build, const pinion_config *config)
+{
+	return app(build, config);
+}
