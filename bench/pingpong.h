@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench/pingpong.h - two cache lines between two threads: the floor, and the probe for where they run.
+ *
+ *   near  ping := n, polls pong        far  polls ping, pong := n + 1
+ *
+ * Why       Nothing that crosses cores and comes back is quicker. PACED polls read the clock between two
+ *           looks, as the runtime's waits do; TIGHT ones do not.
+ * Threads   One near and one far thread at a time.
+ *
+ * Edges     (release -> acquire: what becomes safe)
+ *   Y  ping, pong   send -> poll   the number itself
+ */
+#ifndef PINION_BENCH_PINGPONG_H
+#define PINION_BENCH_PINGPONG_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/ticks.h"
+
+enum pace {
+	PACED,
+	TIGHT
+};
+
+struct pingpong {
+	alignas(128) _Atomic uint64_t ping; /* W near  R far */
+	alignas(128) _Atomic uint64_t pong; /* W far   R near */
+	alignas(128) uint64_t limit;        /* ticks that a poll waits at most; frozen */
+	enum pace pace;                     /* frozen while both run */
+};
+
+/* False: the other side did not answer in time. */
+static inline bool
+pingpong_poll(const struct pingpong *p, const _Atomic uint64_t *line, uint64_t wanted)
+{
+	uint64_t start = ticks_now();
+
+	for (;;) {
+		for (unsigned looks = 0; looks < 1u << 20; looks++) {
+			/* Y */
+			if (atomic_load_explicit(line, memory_order_acquire) == wanted)
+				return true;
+			if (p->pace == PACED && ticks_now() - start > p->limit)
+				return false;
+		}
+		if (ticks_now() - start > p->limit)
+			return false;
+	}
+}
+
+/* Near. */
+static inline bool
+pingpong_ping(struct pingpong *p, uint64_t n)
+{
+	/* Y */
+	atomic_store_explicit(&p->ping, n, memory_order_release);
+	return pingpong_poll(p, &p->pong, n + 1);
+}
+
+/* Far: answers 1, 2, ... count. */
+static inline bool
+pingpong_answer(struct pingpong *p, uint64_t count)
+{
+	for (uint64_t n = 1; n <= count; n++) {
+		if (!pingpong_poll(p, &p->ping, n))
+			return false;
+		/* Y */
+		atomic_store_explicit(&p->pong, n + 1, memory_order_release);
+	}
+	return true;
+}
+
+/* Before either side begins. */
+static inline void
+pingpong_reset(struct pingpong *p, enum pace pace)
+{
+	p->pace = pace;
+	/* relaxed twice: the far side is started by a call made after this. */
+	atomic_store_explicit(&p->ping, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->pong, 0, memory_order_relaxed);
+}
+
+#endif
