@@ -5,7 +5,8 @@
  *   guard page | stack, grows down <----- | top      mapped as one piece, kept in a worker's pool
  *
  * Why       A handler that waits gives its worker back without giving up its stack.
- * Threads   A fiber runs on one thread for all its life.
+ * Threads   A fiber is its worker's: it runs where the worker does, on one thread at a time. Where the caller
+ *           drives that may be another thread after each suspension.
  * Progress  A switch is some twenty instructions and no system call. Boost.Context does it; the
  *           sanitizers are told of it here.
  * Memory    Mapped by fiber_create, unmapped by fiber_destroy; a fiber may be destroyed while it is

@@ -208,15 +208,16 @@ typedef struct pinion_start_options {
 	int32_t workers;  /* threads, at most 64; a core each but one; PINION_CALLER_DRIVEN: none */
 	const char *idle; /* "adaptive" (spin 10 us, then sleep), "spin" (never sleep), "yield" */
 	int32_t slots;    /* calls outstanding per port; 1024, at most 65535 */
-	int32_t lane_cells;  /* messages per lane, a power of two; 1024 */
-	int64_t arena_bytes; /* payload per port, a power of two; 16 MiB; taken as it is used */
-	int64_t stack_size;  /* of a handler, bytes; 64 KiB */
-	int64_t drain_ns;    /* how long pinion_stop lets calls finish; 1 s */
-	bool prefault;       /* touch and lock all memory at start */
-	bool huge_pages;     /* try; the log says what it got */
-	bool no_pin;         /* leave workers to the kernel */
-	pinion_clock clock;  /* for every time a user can see; pinion_clock_monotonic() */
-	pinion_log_fn *log;  /* NULL: silent */
+	int32_t lane_cells; /* messages per lane, a power of two; 1024 */
+	int64_t
+	    arena_bytes; /* payload per port, a power of two, 256 KiB or more; 16 MiB; taken as it is used */
+	int64_t stack_size; /* of a handler, bytes; 64 KiB */
+	int64_t drain_ns;   /* how long pinion_stop lets calls finish; 1 s */
+	bool prefault;      /* touch and lock all memory at start */
+	bool huge_pages;    /* try; the log says what it got */
+	bool no_pin;        /* leave workers to the kernel */
+	pinion_clock clock; /* for every time a user can see; pinion_clock_monotonic() */
+	pinion_log_fn *log; /* NULL: silent */
 	void *log_arg;
 } pinion_start_options;
 

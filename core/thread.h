@@ -45,7 +45,7 @@ struct thread_self {
 
 extern _Thread_local struct thread_self pinioni_self __attribute__((tls_model("initial-exec")));
 
-/* The running worker, read anew: a fiber's thread does not change, but the compiler cannot know. */
+/* The running worker. Not kept across a suspension: a fiber may go on on another thread that drives. */
 static inline struct worker *
 thread_worker(void)
 {
