@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cmake/packages.sh
-built=build/release
+built=build/without-tests
 
 usage() {
 	sed -n '2,4s/^# \{0,1\}//p' examples/run.sh >&2
@@ -16,7 +16,7 @@ prepare() {
 	cmake/install-packages.sh "to build" "${packages_build[@]}" "$@"
 	echo "Building $built ..."
 	log=$(mktemp)
-	{ cmake --preset release && cmake --build --preset release; } >"$log" 2>&1 || {
+	{ cmake --preset without-tests && cmake --build --preset without-tests; } >"$log" 2>&1 || {
 		cat "$log" >&2
 		rm -f "$log"
 		exit 1
