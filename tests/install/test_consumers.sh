@@ -24,7 +24,7 @@ expect() {
 cmake --install "$build" --prefix "$tmp/prefix" >"$tmp/install.log"
 library=$(dirname "$(find "$tmp/prefix" -name 'libpinion.so' -print -quit)")
 
-cmake -S "$here/c" -B "$tmp/c" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER="$cc" \
+cmake -S "$here/c" -B "$tmp/c" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER="$cc" \
 	-DCMAKE_C_FLAGS="${warnings[*]}" \
 	-DCMAKE_PREFIX_PATH="$tmp/prefix" >"$tmp/c.log"
 cmake --build "$tmp/c" >>"$tmp/c.log" || {
