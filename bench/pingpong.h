@@ -6,6 +6,9 @@
  *
  * Why       Nothing that crosses cores and comes back is quicker. PACED polls read the clock between two
  *           looks, as the runtime's waits do; TIGHT ones do not.
+ * Lines     Where in the shared cache a line has its home makes a round trip a sixth quicker or slower, so
+ *           PACED ones take another two lines every PINGPONG_STAY pings, and a median is one over homes.
+ *           A probe is to compare with itself: TIGHT ones stay on the first two.
  * Threads   One near and one far thread at a time.
  *
  * Edges     (release -> acquire: what becomes safe)
@@ -26,12 +29,25 @@ enum pace {
 	TIGHT
 };
 
-struct pingpong {
-	alignas(128) _Atomic uint64_t ping; /* W near  R far */
-	alignas(128) _Atomic uint64_t pong; /* W far   R near */
-	alignas(128) uint64_t limit;        /* ticks that a poll waits at most; frozen */
-	enum pace pace;                     /* frozen while both run */
+enum {
+	PINGPONG_PAIRS = 16,
+	PINGPONG_STAY = 64
 };
+
+struct pingpong {
+	struct pingpong_lines {
+		alignas(128) _Atomic uint64_t ping; /* W near  R far */
+		alignas(128) _Atomic uint64_t pong; /* W far   R near */
+	} pairs[PINGPONG_PAIRS];
+	alignas(128) uint64_t limit; /* ticks that a poll waits at most; frozen */
+	enum pace pace;              /* frozen while both run */
+};
+
+static inline struct pingpong_lines *
+pingpong_lines(struct pingpong *p, uint64_t n)
+{
+	return &p->pairs[p->pace == TIGHT ? 0 : n / PINGPONG_STAY % PINGPONG_PAIRS];
+}
 
 /* False: the other side did not answer in time. */
 static inline bool
@@ -56,9 +72,11 @@ pingpong_poll(const struct pingpong *p, const _Atomic uint64_t *line, uint64_t w
 static inline bool
 pingpong_ping(struct pingpong *p, uint64_t n)
 {
+	struct pingpong_lines *lines = pingpong_lines(p, n);
+
 	/* Y */
-	atomic_store_explicit(&p->ping, n, memory_order_release);
-	return pingpong_poll(p, &p->pong, n + 1);
+	atomic_store_explicit(&lines->ping, n, memory_order_release);
+	return pingpong_poll(p, &lines->pong, n + 1);
 }
 
 /* Far: answers 1, 2, ... count. */
@@ -66,10 +84,12 @@ static inline bool
 pingpong_answer(struct pingpong *p, uint64_t count)
 {
 	for (uint64_t n = 1; n <= count; n++) {
-		if (!pingpong_poll(p, &p->ping, n))
+		struct pingpong_lines *lines = pingpong_lines(p, n);
+
+		if (!pingpong_poll(p, &lines->ping, n))
 			return false;
 		/* Y */
-		atomic_store_explicit(&p->pong, n + 1, memory_order_release);
+		atomic_store_explicit(&lines->pong, n + 1, memory_order_release);
 	}
 	return true;
 }
@@ -79,9 +99,11 @@ static inline void
 pingpong_reset(struct pingpong *p, enum pace pace)
 {
 	p->pace = pace;
-	/* relaxed twice: the far side is started by a call made after this. */
-	atomic_store_explicit(&p->ping, 0, memory_order_relaxed);
-	atomic_store_explicit(&p->pong, 0, memory_order_relaxed);
+	for (unsigned i = 0; i < PINGPONG_PAIRS; i++) {
+		/* relaxed twice: the far side is started by a call made after this. */
+		atomic_store_explicit(&p->pairs[i].ping, 0, memory_order_relaxed);
+		atomic_store_explicit(&p->pairs[i].pong, 0, memory_order_relaxed);
+	}
 }
 
 #endif

@@ -35,15 +35,21 @@ list_methods(const struct deployment *d, char *text, size_t room)
 	}
 }
 
-static pinion_response
-fail_unknown(pinion_port *port, const struct deployment *d, pinion_handle handle)
+/* Why a handle names no method that could be called. */
+__attribute__((noinline, cold)) static void
+fail_handle(pinion_port *port, pinion_handle handle, pinion_response *failed)
 {
-	const char *name =
-	    port->runtime->registry.unknown[handle_unknown(handle) % UNKNOWN_METHODS];
+	const struct registry *registry = &port->runtime->registry;
+	const struct deployment *d = registry_deployment(registry, handle_deployment(handle));
+	const char *name = registry->unknown[handle_unknown(handle) % UNKNOWN_METHODS];
 	char have[FAULT_TEXT / 2];
 
+	if (handle_runtime(handle) != port->runtime->key || d == NULL) {
+		*failed = pinioni_port_fail(port, -ESTALE, NULL, "a handle of another runtime");
+		return;
+	}
 	list_methods(d, have, sizeof have);
-	return pinioni_port_fail(port, -EINVAL, NULL, "%s has no method \"%s\"; it has: %s",
+	*failed = pinioni_port_fail(port, -EINVAL, NULL, "%s has no method \"%s\"; it has: %s",
 	    d->name, name == NULL ? "?" : name, have);
 }
 
@@ -53,30 +59,20 @@ pinioni_call_method(pinion_port *port, pinion_handle handle, pinion_response *fa
 	const struct deployment *d =
 	    registry_deployment(&port->runtime->registry, handle_deployment(handle));
 
-	if (handle_runtime(handle) != port->runtime->key || d == NULL) {
-		*failed = pinioni_port_fail(port, -ESTALE, NULL, "a handle of another runtime");
-		return NULL;
-	}
-	if (handle_method(handle) >= d->method_count) {
-		*failed = fail_unknown(port, d, handle);
-		return NULL;
-	}
-	return &d->methods[handle_method(handle)];
+	if (handle_runtime(handle) == port->runtime->key && d != NULL &&
+	    handle_method(handle) < d->method_count)
+		return &d->methods[handle_method(handle)];
+	fail_handle(port, handle, failed);
+	return NULL;
 }
 
-bool
-pinioni_call_target(
-    pinion_port *port, const struct method *method, uint32_t *replica, unsigned *worker)
+/* Ties in turn. route->count is not 0. */
+__attribute__((noinline)) static uint32_t
+least_loaded(const pinion_port *port, struct directory_copy *route)
 {
-	struct directory_copy *route = &port->routes[method->deployment->index];
-	uint32_t best, least = UINT32_MAX;
+	uint32_t best = route->first, least = UINT32_MAX;
 
-	if (directory_version(&port->runtime->directory) != port->directory_version)
-		pinioni_port_renew_routes(port);
-	if (route->count == 0)
-		return false;
-	best = route->first;
-	for (uint32_t i = 0; i < route->count && route->count > 1; i++) {
+	for (uint32_t i = 0; i < route->count; i++) {
 		uint32_t at = route->turn + i;
 		uint32_t r = route->first + (at < route->count ? at : at - route->count);
 
@@ -85,10 +81,22 @@ pinioni_call_target(
 			best = r;
 		}
 	}
-	if (route->count > 1)
-		route->turn = best + 1 - route->first == route->count ? 0 : best + 1 - route->first;
-	*replica = best;
-	*worker = port->replica_worker[best];
+	route->turn = best + 1 - route->first == route->count ? 0 : best + 1 - route->first;
+	return best;
+}
+
+bool
+pinioni_call_target(
+    pinion_port *port, const struct method *method, uint32_t *replica, unsigned *worker)
+{
+	struct directory_copy *route = &port->routes[method->deployment->index];
+
+	if (directory_version(&port->runtime->directory) != port->directory_version)
+		pinioni_port_renew_routes(port);
+	if (route->count == 0)
+		return false;
+	*replica = route->count == 1 ? route->first : least_loaded(port, route);
+	*worker = port->replica_worker[*replica];
 	return true;
 }
 
@@ -125,26 +133,25 @@ pinioni_call_first_stop(
 
 /* What a call has taken from its port goes back: nothing was sent. */
 static void
-undo(pinion_port *port, struct slot_note *note, uint16_t slot)
+undo(pinion_port *port, struct slot_note *note)
 {
-	struct result_place *place = &port->memory.places[slot];
+	uint16_t slot = port_slot_of(port, note);
 
 	pinioni_port_unpin(port, note->pin, note->pins);
 	note->pins = 0;
-	if (place->size != 0) {
-		arena_give(&port->arena, place->at);
-		place->size = 0;
-	}
+	if ((note->marks & MARK_PLACED) != 0)
+		pinioni_port_unplace(port, slot);
+	note->marks = 0;
 	/* The generation was never sent: the slot is DONE with the one before. */
 	note->generation = (note->generation - 1) & GENERATION_MASK;
 	note->state = NOTE_FREE;
 	port->free[port->free_count++] = slot;
-	port->taken--;
 }
 
 static int
-reserve_result(pinion_port *port, uint16_t slot, const struct method *method, struct complaint *c)
+reserve_result(pinion_port *port, struct slot_note *note, struct complaint *c)
 {
+	const struct method *method = note->method;
 	uint32_t at;
 	int err;
 
@@ -155,19 +162,34 @@ reserve_result(pinion_port *port, uint16_t slot, const struct method *method, st
 		return pinioni_complain(c, err,
 		    "no room for a result of %u bytes: the port's arena has %zu",
 		    method->result_size, port->memory.arena_size);
-	port->memory.places[slot] = (struct result_place){ .at = at, .size = method->result_size };
+	port->memory.places[port_slot_of(port, note)] =
+	    (struct result_place){ .at = at, .size = method->result_size };
+	note->marks |= MARK_PLACED;
 	return 0;
 }
 
-static int
-refuse(pinion_port *port, struct complaint *c)
+/* How many calls wait for the one that is made now. */
+static inline uint64_t
+depth_below(const pinion_port *port)
 {
-	enum runtime_phase phase = runtime_phase(port->runtime);
+	const struct pinion_request *r = port->worker == NULL ? NULL : port->worker->current;
 
-	if (phase >= (port->worker == NULL ? RUNTIME_DRAINING : RUNTIME_CANCELING))
+	return r == NULL ? 0 : r->depth + 1;
+}
+
+static inline bool
+is_stopping(const pinion_port *port)
+{
+	return runtime_phase(port->runtime) >=
+	    (port->worker == NULL ? RUNTIME_DRAINING : RUNTIME_CANCELING);
+}
+
+static int
+refuse(const pinion_port *port, struct complaint *c)
+{
+	if (is_stopping(port))
 		return pinioni_complain(c, -ECANCELED, "the runtime is stopping");
-	if (port->worker != NULL && port->worker->current != NULL &&
-	    port->worker->current->depth >= DEPTH_MAX)
+	if (depth_below(port) > DEPTH_MAX)
 		return pinioni_complain(
 		    c, -EDEADLK, "more than %d calls wait for each other", DEPTH_MAX);
 	return 0;
@@ -217,26 +239,22 @@ dispatch(pinion_port *port, const struct method *method, struct slot_note *note,
 }
 
 static void
-attach(pinion_port *port, struct slot_note *note, uint16_t slot)
+attach(pinion_port *port, struct slot_note *note)
 {
 	struct pinion_request *r = port->worker == NULL ? NULL : port->worker->current;
 
 	if (r == NULL)
 		return;
-	note->attached = true;
+	note->marks |= MARK_ATTACHED;
 	note->next = r->owned;
-	r->owned = slot;
+	r->owned = port_slot_of(port, note);
 }
 
 /* All but slot, target and arguments. */
 static inline void
 message_start(struct message *m, const pinion_port *port, const struct slot_note *note,
-    const struct call_how *how)
+    uint64_t depth, const struct call_how *how)
 {
-	uint64_t depth = port->worker != NULL && port->worker->current != NULL
-	    ? port->worker->current->depth + 1
-	    : 0;
-
 	m->call = note->generation << 16 | depth << 8;
 	m->port = port->index;
 	m->method = note->method->index;
@@ -246,40 +264,84 @@ message_start(struct message *m, const pinion_port *port, const struct slot_note
 	m->trail = 0;
 }
 
-/* Scalars and a short result. The message is written where it goes: put together elsewhere and copied at
- * once, its short stores would stall the copy's long loads. False: not sent, for want of room. */
-static bool
-send_plain(
-    pinion_port *port, struct slot_note *note, const pinion_args *args, const struct call_how *how)
+static inline pinion_response
+submitted(pinion_port *port, struct slot_note *note, const struct call_how *how)
+{
+	uint16_t slot = port_slot_of(port, note);
+	pinion_response r = {
+		.generation = note->generation, .port = port_word(port), .slot = slot
+	};
+
+	if (how->is_post)
+		port_release(port, note);
+	else
+		attach(port, note);
+	if (how->tagged && slot_ask(&port->memory.slots[slot], note->generation) == SLOT_IS_DONE)
+		pinioni_port_told(port, slot);
+	return r;
+}
+
+static inline void
+note_start(struct slot_note *note, const struct method *method, const struct call_how *how)
+{
+	note->method = method;
+	note->tag = how->tag;
+	note->marks = how->tagged ? MARK_TAGGED : 0;
+}
+
+/* Where a plain message for that worker can be written: in its lane, or in a request that is here; NULL: it has
+ * to be kept, or cannot be sent. */
+static inline struct message *
+place_for(pinion_port *port, unsigned worker, struct pinion_request **here)
 {
 	struct worker *w = port->worker;
-	struct pinion_request *here = NULL;
-	struct message *m = NULL;
+	struct message *cell;
+
+	*here = NULL;
+	if (w != NULL && worker == w->index) {
+		*here = worker_take_request(w);
+		return *here == NULL ? NULL : &(*here)->message;
+	}
+	cell = w != NULL ? worker_claim(w, worker) : lane_claim(&port->tx[worker]);
+	if (cell != NULL)
+		line_want(cell);
+	return cell;
+}
+
+/* Scalars and a short result, and nothing in the way. The message is written where it goes: put together
+ * elsewhere and copied at once, its short stores would stall the copy's long loads. What need not be done
+ * before it is sent comes after. False: nothing was done. */
+__attribute__((always_inline)) static inline bool
+submit_plain(pinion_port *port, const struct method *method, const pinion_args *args,
+    const struct call_how *how, pinion_response *response)
+{
+	uint64_t depth = depth_below(port);
+	struct pinion_request *here;
+	struct slot_note *note;
+	struct message *m;
 	uint32_t replica;
 	unsigned worker;
 
-	if (!pinioni_call_target(port, note->method, &replica, &worker))
+	if (!args_are_plain(method, args) || method->result_size > SLOT_BYTES ||
+	    is_stopping(port) || depth > DEPTH_MAX || port->free_count == 0 ||
+	    port->zombie_count >= LOANS_SWEEP ||
+	    !pinioni_call_target(port, method, &replica, &worker))
 		return false;
-	if (w != NULL && worker == w->index)
-		here = pinioni_worker_take_request(w);
-	else if (w == NULL || w->outboxes[worker].count == 0)
-		m = lane_claim(&port->tx[worker]);
-	if (here != NULL)
-		m = &here->message;
+	m = place_for(port, worker, &here);
 	if (m == NULL)
 		return false;
-	message_start(m, port, note, how);
-	m->slot = (uint16_t)(note - port->notes);
+	note = port_take_free(port);
+	note_start(note, method, how);
+	message_start(m, port, note, depth, how);
+	m->slot = port_slot_of(port, note);
 	m->target = (uint16_t)replica;
 	encode_plain_bits(args, m);
+	if (here != NULL)
+		pinioni_request_start(here, port, method, replica);
+	else
+		pinioni_port_publish(port, worker);
 	count_sent(port, note, replica, worker);
-	if (here != NULL) {
-		pinioni_request_admit(here, NULL);
-		return true;
-	}
-	if (w != NULL)
-		board_count(w->line, COUNT_SENT, 1);
-	pinioni_port_publish(port, worker);
+	*response = submitted(port, note, how);
 	return true;
 }
 
@@ -288,71 +350,54 @@ static int
 send(pinion_port *port, struct slot_note *note, const pinion_args *args, const struct call_how *how,
     struct complaint *c)
 {
-	const struct method *method = note->method;
 	const char *text;
-	struct message m = { .slot = (uint16_t)(note - port->notes) };
+	struct message m = { .slot = port_slot_of(port, note) };
 	int err;
 
-	message_start(&m, port, note, how);
-	err = pinioni_encode(port, method, *args, &m, note, c);
+	message_start(&m, port, note, depth_below(port), how);
+	err = pinioni_encode(port, note->method, *args, &m, note, c);
 	if (err == 0)
-		err = reserve_result(port, m.slot, method, c);
-	if (err == 0 && (err = dispatch(port, method, note, &m, &text)) != 0)
+		err = reserve_result(port, note, c);
+	if (err == 0 && (err = dispatch(port, note->method, note, &m, &text)) != 0)
 		(void)pinioni_complain(c, err, "%s", text);
 	return err;
 }
 
-static pinion_response
-submit_slot(pinion_port *port, const struct method *method, const pinion_args *args,
-    const struct call_how *how, struct complaint *c)
+/* Whatever is in the way. */
+__attribute__((noinline)) static pinion_response
+submit_any(pinion_port *port, const struct method *method, const pinion_args *args,
+    const struct call_how *how)
 {
-	uint16_t slot;
-	struct slot_note *note = pinioni_port_take_slot(port, &slot);
-	int err;
+	struct complaint c;
+	struct slot_note *note;
 
-	if (note == NULL) {
-		c->code = -ENOBUFS;
+	c.code = 0; /* and not the text: clearing that would cost as much as sending */
+	c.deployment = NULL;
+	if (refuse(port, &c) != 0)
+		return pinioni_port_fail(port, c.code, method, "%s", c.text);
+	note = pinioni_port_take_slot(port);
+	if (note == NULL)
 		return pinioni_port_fail(port, -ENOBUFS, method,
 		    "all %u slots of this port are taken: release responses, or start with more "
 		    ".slots",
 		    port->memory.slot_count);
+	note_start(note, method, how);
+	if (send(port, note, args, how, &c) != 0) {
+		undo(port, note);
+		return c.deployment != NULL
+		    ? pinioni_port_fail_upstream(port, c.code, c.deployment, c.method, c.text)
+		    : pinioni_port_fail(port, c.code, method, "%s", c.text);
 	}
-	note->method = method;
-	note->tag = how->tag;
-	note->tagged = how->tagged;
-	err = args_are_plain(method, args) && method->result_size <= SLOT_BYTES &&
-		send_plain(port, note, args, how)
-	    ? 0
-	    : send(port, note, args, how, c);
-	if (err != 0) {
-		note->tagged = false;
-		undo(port, note, slot);
-		return c->deployment != NULL
-		    ? pinioni_port_fail_upstream(port, err, c->deployment, c->method, c->text)
-		    : pinioni_port_fail(port, err, method, "%s", c->text);
-	}
-	if (how->is_post)
-		pinioni_port_release_slot(port, slot);
-	else
-		attach(port, note, slot);
-	if (how->tagged && slot_ask(&port->memory.slots[slot], note->generation) == SLOT_IS_DONE)
-		pinioni_port_told(port, slot);
-	return (pinion_response){
-		.generation = note->generation, .port = port_word(port), .slot = slot
-	};
+	return submitted(port, note, how);
 }
 
 pinion_response
 pinioni_submit(pinion_port *port, const struct method *method, const pinion_args *args,
     const struct call_how *how)
 {
-	struct complaint c;
+	pinion_response r;
 
-	c.code = 0; /* and not the text: clearing that would cost as much as sending */
-	c.deployment = NULL;
-	if (refuse(port, &c) != 0)
-		return pinioni_port_fail(port, c.code, method, "%s", c.text);
-	return submit_slot(port, method, args, how, &c);
+	return submit_plain(port, method, args, how, &r) ? r : submit_any(port, method, args, how);
 }
 
 /* Without a slot, when the arguments travel in the message; else with one that is released at once. */
@@ -369,39 +414,39 @@ post(pinion_port *port, const struct method *method, const pinion_args *args)
 	if (err != 0)
 		return err;
 	if (!args_are_plain(method, args)) {
-		pinion_response r;
+		pinion_response r = submit_any(port, method, args, &how);
 
-		c.deployment = NULL;
-		r = submit_slot(port, method, args, &how, &c);
 		return port_is_failed(r) ? -(int)(r.generation & 0xffff) : 0;
 	}
-	message_start(&m, port, &scratch, &how);
+	message_start(&m, port, &scratch, depth_below(port), &how);
 	encode_plain_bits(args, &m);
 	return dispatch(port, method, &scratch, &m, &text);
 }
 
 /* ---- public --------------------------------------------------------------------------------- */
 
-pinion_response
-pinion_call(pinion_handle handle, pinion_args args)
+__attribute__((always_inline)) static inline pinion_response
+call_of(
+    pinion_port *port, pinion_handle handle, const pinion_args *args, const struct call_how *how)
 {
-	static const struct call_how how = { .tag = 0 };
-	struct port_shell *shell;
 	pinion_response r;
-	int err;
-	pinion_port *port = pinioni_port_enter(handle_runtime(handle), &shell, &err);
-	const struct method *method;
+	const struct method *method = pinioni_call_method(port, handle, &r);
 
-	if (port == NULL)
-		return fail_nowhere(err);
-	method = pinioni_call_method(port, handle, &r);
-	if (method != NULL)
-		r = pinioni_submit(port, method, &args, &how);
-	port_leave(shell);
-	return r;
+	if (method == NULL || submit_plain(port, method, args, how, &r))
+		return r;
+	return submit_any(port, method, args, how);
 }
 
-static pinion_response
+static inline int
+post_of(pinion_port *port, pinion_handle handle, const pinion_args *args)
+{
+	pinion_response r;
+	const struct method *method = pinioni_call_method(port, handle, &r);
+
+	return method == NULL ? -(int)(r.generation & 0xffff) : post(port, method, args);
+}
+
+__attribute__((always_inline)) static inline pinion_response
 call_on(
     pinion_port *given, pinion_handle handle, const pinion_args *args, const struct call_how *how)
 {
@@ -409,29 +454,48 @@ call_on(
 	pinion_response r;
 	int err;
 	pinion_port *port = port_enter_explicit(given, &shell, &err);
-	const struct method *method;
 
 	if (port == NULL)
 		return fail_nowhere(err);
-	method = pinioni_call_method(port, handle, &r);
-	if (method != NULL)
-		r = pinioni_submit(port, method, args, how);
+	r = call_of(port, handle, args, how);
 	port_leave(shell);
 	return r;
 }
 
 pinion_response
-pinion_call_on(pinion_port *port, pinion_handle handle, pinion_args args)
+pinion_call_values(
+    pinion_handle handle, const pinion_value *values, uint64_t signature, uint32_t count)
 {
 	static const struct call_how how = { .tag = 0 };
+	const pinion_args args = { values, signature, count };
+	struct port_shell *shell;
+	pinion_response r;
+	int err;
+	pinion_port *port = pinioni_port_enter(handle_runtime(handle), &shell, &err);
+
+	if (port == NULL)
+		return fail_nowhere(err);
+	r = call_of(port, handle, &args, &how);
+	port_leave(shell);
+	return r;
+}
+
+pinion_response
+pinion_call_on_values(pinion_port *port, pinion_handle handle, const pinion_value *values,
+    uint64_t signature, uint32_t count)
+{
+	static const struct call_how how = { .tag = 0 };
+	const pinion_args args = { values, signature, count };
 
 	return call_on(port, handle, &args, &how);
 }
 
 pinion_response
-pinion_call_tagged(pinion_port *port, pinion_handle handle, pinion_args args, uint64_t tag)
+pinion_call_tagged_values(pinion_port *port, pinion_handle handle, const pinion_value *values,
+    uint64_t signature, uint32_t count, uint64_t tag)
 {
-	struct call_how how = { .tag = tag, .tagged = true };
+	const struct call_how how = { .tag = tag, .tagged = true };
+	const pinion_args args = { values, signature, count };
 
 	return call_on(port, handle, &args, &how);
 }
@@ -440,15 +504,12 @@ int
 pinion_post(pinion_handle handle, pinion_args args)
 {
 	struct port_shell *shell;
-	pinion_response r;
 	int err;
 	pinion_port *port = pinioni_port_enter(handle_runtime(handle), &shell, &err);
-	const struct method *method;
 
 	if (port == NULL)
 		return err;
-	method = pinioni_call_method(port, handle, &r);
-	err = method == NULL ? -(int)(r.generation & 0xffff) : post(port, method, &args);
+	err = post_of(port, handle, &args);
 	port_leave(shell);
 	return err;
 }
@@ -457,15 +518,12 @@ int
 pinion_post_on(pinion_port *given, pinion_handle handle, pinion_args args)
 {
 	struct port_shell *shell;
-	pinion_response r;
 	int err;
 	pinion_port *port = port_enter_explicit(given, &shell, &err);
-	const struct method *method;
 
 	if (port == NULL)
 		return err;
-	method = pinioni_call_method(port, handle, &r);
-	err = method == NULL ? -(int)(r.generation & 0xffff) : post(port, method, &args);
+	err = post_of(port, handle, &args);
 	port_leave(shell);
 	return err;
 }

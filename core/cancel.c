@@ -7,31 +7,45 @@
 #include "core/request.h"
 #include "core/worker.h"
 
-/* Something that can be ended here and now; suspended handlers end themselves. */
-static struct pinion_request *
-find_endable(struct worker *w)
+/* Can it be ended here and now? Suspended handlers end themselves. */
+static bool
+is_endable(struct pinion_request *r)
 {
-	for (struct pinion_request *r = w->all; r != NULL; r = r->all_next) {
-		if (r->answered)
-			continue; /* its handler is still inside */
-		if (r->state == REQUEST_QUEUED || r->state == REQUEST_WAITING ||
-		    r->state == REQUEST_RELAYING)
-			return r;
-		/* relaxed: whoever takes the token to zero sends an answer. */
-		if (r->state == REQUEST_DEFERRED &&
-		    atomic_exchange_explicit(&r->token, 0, memory_order_relaxed) != 0)
-			return r;
-	}
-	return NULL;
+	if (r->state == REQUEST_FREE || r->answered)
+		return false; /* its handler is still inside */
+	if (r->state == REQUEST_QUEUED || r->state == REQUEST_WAITING ||
+	    r->state == REQUEST_RELAYING)
+		return true;
+	/* relaxed: whoever takes the token to zero sends an answer. */
+	return r->state == REQUEST_DEFERRED &&
+	    atomic_exchange_explicit(&r->token, 0, memory_order_relaxed) != 0;
 }
 
 static void
 end_placeholders(struct worker *w)
 {
-	for (struct pinion_request *r = w->all, *next; r != NULL; r = next) {
-		next = r->all_next;
+	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
+		struct pinion_request *r = pinioni_worker_request_at(w, i);
+
 		if (r->state == REQUEST_PLACEHOLDER && r->dependents == NULL)
 			pinioni_worker_drop_placeholder(w, r);
+	}
+}
+
+/* Out of the list of whatever it waits for. */
+static void
+unlist_waiting(struct worker *w, const struct pinion_request *r)
+{
+	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
+		struct pinion_request *o = pinioni_worker_request_at(w, i);
+
+		for (struct pinion_request **at = &o->dependents; *at != NULL; at = &(*at)->next)
+			if (*at == r) {
+				*at = r->next;
+				if (*at == NULL)
+					o->dependents_end = at;
+				return;
+			}
 	}
 }
 
@@ -42,31 +56,37 @@ unlist(struct worker *w, struct pinion_request *r)
 	if (r->state == REQUEST_QUEUED)
 		pinioni_worker_unqueue(w, r);
 	else if (r->state == REQUEST_WAITING)
-		for (struct pinion_request *o = w->all; o != NULL; o = o->all_next)
-			for (struct pinion_request **at = &o->dependents; *at != NULL;
-			     at = &(*at)->next)
-				if (*at == r) {
-					*at = r->next;
-					if (*at == NULL)
-						o->dependents_end = at;
-					return;
-				}
-	if (r->state == REQUEST_RELAYING)
+		unlist_waiting(w, r);
+	else if (r->state == REQUEST_RELAYING)
 		for (uint32_t i = 0; i < w->port->memory.slot_count; i++)
 			if (w->port->notes[i].relay == r)
 				w->port->notes[i].relay = NULL;
 }
 
-void
-pinioni_request_cancel_all(struct worker *w)
+/* One look at each; an end may make others endable. False: there was none. */
+static bool
+end_some(struct worker *w)
 {
-	struct pinion_request *r;
+	bool any = false;
 
-	w->canceling = true;
-	while ((r = find_endable(w)) != NULL) {
+	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
+		struct pinion_request *r = pinioni_worker_request_at(w, i);
+
+		if (!is_endable(r))
+			continue;
 		unlist(w, r);
 		pinioni_request_fail(
 		    r, -ECANCELED, PINION_ORIGIN_RUNTIME, "the runtime stopped before it ended");
+		any = true;
 	}
+	return any;
+}
+
+void
+pinioni_request_cancel_all(struct worker *w)
+{
+	w->canceling = true;
+	while (end_some(w))
+		continue;
 	end_placeholders(w);
 }

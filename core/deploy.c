@@ -169,12 +169,12 @@ static struct deployment *
 make_spec(const pinion_node *node)
 {
 	const pinion_deployment *declared = node->declared;
-	struct deployment *d = calloc(1, sizeof *d);
+	struct deployment *d = pinioni_lines_take(sizeof *d);
 
 	if (d == NULL)
 		return NULL;
 	d->name = strdup(node->name);
-	d->methods = calloc(declared->methods.count, sizeof *d->methods);
+	d->methods = pinioni_lines_take(declared->methods.count * sizeof *d->methods);
 	d->declared = declared;
 	d->method_count = declared->methods.count;
 	d->max_ongoing = node->max_ongoing;
@@ -256,7 +256,7 @@ add_replicas(struct pinion_runtime *rt, struct deployment *d)
 	if (all > DIRECTORY_REPLICAS)
 		return -ENOSPC;
 	past = calloc(1, sizeof *past);
-	t = calloc(1, sizeof *t + all * sizeof t->replicas[0]);
+	t = pinioni_lines_take(sizeof *t + all * sizeof t->replicas[0]);
 	if (past == NULL || t == NULL)
 		goto undo_memory;
 	*past = (struct retired_replicas){ .retired = { .runtime = rt, .free = free_replicas },
@@ -266,7 +266,7 @@ add_replicas(struct pinion_runtime *rt, struct deployment *d)
 	t->count = before;
 	d->first_replica = before;
 	for (uint32_t i = 0; i < d->replica_count; i++) {
-		struct replica *r = calloc(1, sizeof *r);
+		struct replica *r = pinioni_lines_take(sizeof *r);
 		unsigned w = place(rt, i);
 
 		if (r == NULL)

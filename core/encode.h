@@ -26,7 +26,7 @@ struct complaint {
 
 /* Sets and returns c->code. */
 int pinioni_complain(struct complaint *c, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4), cold));
 
 /* All arguments are scalars of the declared kinds, in order, and their bits fit the message. */
 static inline bool

@@ -5,10 +5,12 @@
 #include "core/memory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "affinity/bind.h"
+#include "shm/segment.h"
 
 #define WEAK __attribute__((weak))
 
@@ -187,4 +189,13 @@ pinioni_heap_give(struct heap *h, void *p, size_t size)
 	memcpy(p, &h->free[class], sizeof(void *));
 	h->free[class] = p;
 	(void)pthread_mutex_unlock(&h->lock);
+}
+
+void *
+pinioni_lines_take(size_t size)
+{
+	size_t whole = segment_round_up(size, PINION_LINE);
+	void *p = aligned_alloc(PINION_LINE, whole);
+
+	return p == NULL ? NULL : memset(p, 0, whole);
 }

@@ -55,6 +55,10 @@ void pinioni_heap_deinit(struct heap *h);
 void *pinioni_heap_take(struct heap *h, size_t size);
 void pinioni_heap_give(struct heap *h, void *p, size_t size);
 
+/* Zeroed, on lines of its own: what one thread writes in a call must not lie beside what another reads.
+ * NULL: none left. To be freed by free. */
+void *pinioni_lines_take(size_t size);
+
 /* Is jemalloc behind it? */
 static inline bool
 heap_is_jemalloc(const struct heap *h)

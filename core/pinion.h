@@ -295,8 +295,15 @@ int pinion_handle_describe(
 
 /* ---- calls ------------------------------------------------------------------------------------- */
 
+/* What is in a pinion_args, in registers: the struct would go over the stack. */
+pinion_response pinion_call_values(pinion_handle handle, const pinion_value *values,
+    uint64_t signature, uint32_t count) PINION_MUST_CHECK;
 /* Sends at once and never waits; every failure is in the response. */
-pinion_response pinion_call(pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
+PINION_MUST_CHECK static inline pinion_response
+pinion_call(pinion_handle handle, pinion_args args)
+{
+	return pinion_call_values(handle, args.values, args.signature, args.count);
+}
 /* Nobody waits for an answer. 0, or why it could not be sent. */
 int pinion_post(pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
 /* A plain function on the task workers; functions are told apart by address. */
@@ -353,8 +360,13 @@ pinion_port *pinion_port_mine(pinion_runtime *rt);
 /* Touches every page and makes a call to each worker, so that the first call of the port costs what the
  * next one does. 0, -ESTALE, or why a worker could not be called (-ENOBUFS, -ECANCELED). */
 int pinion_port_warm(pinion_port *port) PINION_MUST_CHECK;
-pinion_response pinion_call_on(
-    pinion_port *port, pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
+pinion_response pinion_call_on_values(pinion_port *port, pinion_handle handle,
+    const pinion_value *values, uint64_t signature, uint32_t count) PINION_MUST_CHECK;
+PINION_MUST_CHECK static inline pinion_response
+pinion_call_on(pinion_port *port, pinion_handle handle, pinion_args args)
+{
+	return pinion_call_on_values(port, handle, args.values, args.signature, args.count);
+}
 int pinion_post_on(pinion_port *port, pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
 int pinion_result_on_into(
     pinion_port *port, pinion_response response, pinion_into into) PINION_MUST_CHECK;
@@ -365,9 +377,15 @@ void pinion_release_on(pinion_port *port, pinion_response response);
 void *pinion_loan(pinion_port *port, size_t size);
 void pinion_loan_end(pinion_port *port, void *loan);
 
+pinion_response pinion_call_tagged_values(pinion_port *port, pinion_handle handle,
+    const pinion_value *values, uint64_t signature, uint32_t count, uint64_t tag) PINION_MUST_CHECK;
 /* Calls whose end is reported by pinion_harvest, with the caller's tag. */
-pinion_response pinion_call_tagged(
-    pinion_port *port, pinion_handle handle, pinion_args args, uint64_t tag) PINION_MUST_CHECK;
+PINION_MUST_CHECK static inline pinion_response
+pinion_call_tagged(pinion_port *port, pinion_handle handle, pinion_args args, uint64_t tag)
+{
+	return pinion_call_tagged_values(
+	    port, handle, args.values, args.signature, args.count, tag);
+}
 typedef struct pinion_finished {
 	pinion_response response;
 	uint64_t tag;
@@ -397,6 +415,8 @@ const void *pinion_arg_struct_at(pinion_request *req, unsigned index, size_t siz
 /* Answers; a second answer is -EALREADY and is logged, the first stands. -EMSGSIZE: larger than the
  * method's result_max. */
 int pinion_reply_value(pinion_request *req, pinion_value value) PINION_MUST_CHECK;
+/* The same of a value that lies somewhere. */
+int pinion_reply_from(pinion_request *req, const pinion_value *value) PINION_MUST_CHECK;
 int pinion_reply_fmt(pinion_request *req, const char *format, ...)
     PINION_PRINTF(2, 3) PINION_MUST_CHECK;
 /* Memory where the result will be read; pinion_reply_buffer then answers without a copy. NULL: larger

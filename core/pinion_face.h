@@ -152,7 +152,7 @@ pinion_args_of(const pinion_value *values, uint64_t signature, uint32_t count)
 		 : pinion_task_on, pinion_request * \
 		 : pinion_task_of)((from), (fn), (args))
 
-#define pinion_reply(req, x) pinion_reply_value((req), PINION_VALUE(x))
+#define pinion_reply(req, x) pinion_reply_from((req), (const pinion_value[]){ PINION_VALUE(x) })
 #define pinion_token_reply(token, x) pinion_token_reply_value((token), PINION_VALUE(x))
 #define pinion_result(response, out) pinion_result_into((response), PINION_INTO(out))
 #define pinion_result_within(response, timeout_ns, out) \

@@ -26,8 +26,8 @@ pinioni_worker_make_pool(struct worker *w)
 	return w->chunks == NULL ? -ENOMEM : 0;
 }
 
-static bool
-grow_pool(struct worker *w)
+bool
+pinioni_worker_grow_pool(struct worker *w)
 {
 	struct heap *heap = w->heap;
 	struct pinion_request *chunk;
@@ -40,6 +40,9 @@ grow_pool(struct worker *w)
 	for (uint32_t i = 0; i < POOL_CHUNK; i++) {
 		chunk[i].worker = w;
 		chunk[i].index = w->chunk_count * POOL_CHUNK + i;
+		chunk[i].state = REQUEST_FREE;
+		chunk[i].dependents_end = &chunk[i].dependents;
+		chunk[i].owned = SLOT_NONE;
 		chunk[i].next = w->pool;
 		w->pool = &chunk[i];
 	}
@@ -49,45 +52,10 @@ grow_pool(struct worker *w)
 	return true;
 }
 
-struct pinion_request *
-pinioni_worker_take_request(struct worker *w)
+uint32_t
+pinioni_worker_pool_size(const struct worker *w)
 {
-	struct pinion_request *r = w->pool;
-
-	if (r == NULL && !grow_pool(w))
-		return NULL;
-	r = w->pool;
-	w->pool = r->next;
-	r->port = NULL;
-	r->replica = NULL;
-	r->lane = NULL;
-	r->next = NULL;
-	r->dependents = NULL;
-	r->dependents_end = &r->dependents;
-	r->memory = NULL;
-	r->owned = SLOT_NONE;
-	r->answered = r->counted = r->inside = false;
-	r->state = REQUEST_QUEUED;
-	r->all_prev = NULL;
-	r->all_next = w->all;
-	if (w->all != NULL)
-		w->all->all_prev = r;
-	w->all = r;
-	return r;
-}
-
-void
-pinioni_worker_give_request(struct worker *w, struct pinion_request *r)
-{
-	if (r->all_prev != NULL)
-		r->all_prev->all_next = r->all_next;
-	else
-		w->all = r->all_next;
-	if (r->all_next != NULL)
-		r->all_next->all_prev = r->all_prev;
-	r->state = REQUEST_FREE;
-	r->next = w->pool;
-	w->pool = r;
+	return w->chunk_count * POOL_CHUNK;
 }
 
 struct pinion_request *
@@ -97,9 +65,19 @@ pinioni_worker_request_at(struct worker *w, uint32_t index)
 
 	if (index / POOL_CHUNK >= POOL_CHUNKS_MAX)
 		return NULL;
-	/* relaxed: as in grow_pool; a number that somebody made up finds NULL, or a request without token. */
+	/* relaxed: as when it was made; a number that somebody made up finds NULL, or a request without token. */
 	chunk = atomic_load_explicit(&w->chunks[index / POOL_CHUNK], memory_order_relaxed);
 	return chunk == NULL ? NULL : &chunk[index % POOL_CHUNK];
+}
+
+uint32_t
+pinioni_worker_requests(struct worker *w)
+{
+	uint32_t taken = 0;
+
+	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++)
+		taken += pinioni_worker_request_at(w, i)->state != REQUEST_FREE;
+	return taken;
 }
 
 /* ---- custody -------------------------------------------------------------------------------- */
@@ -121,7 +99,7 @@ pinioni_worker_drop_placeholder(struct worker *w, struct pinion_request *r)
 		e->here = NULL;
 		w->custody_count--;
 	}
-	pinioni_worker_give_request(w, r);
+	worker_give_request(w, r);
 }
 
 /* ---- the queue ------------------------------------------------------------------------------ */

@@ -100,6 +100,7 @@ fill_notes(pinion_port *p, uint64_t generation)
 
 	for (uint32_t i = 0; i < slots; i++) {
 		p->notes[i].generation = generation;
+		p->notes[i].replica = REPLICA_NONE;
 		p->free[i] = (uint16_t)(slots - 1 - i);
 	}
 	p->free_count = slots;
@@ -261,22 +262,11 @@ pinioni_port_destroy(pinion_port *p)
 /* ---- slots ---------------------------------------------------------------------------------- */
 
 struct slot_note *
-pinioni_port_take_slot(pinion_port *p, uint16_t *slot)
+pinioni_port_take_slot(pinion_port *p)
 {
-	struct slot_note *note;
-
 	if (p->free_count == 0 || p->zombie_count >= LOANS_SWEEP)
 		pinioni_port_sweep(p);
-	if (p->free_count == 0)
-		return NULL;
-	*slot = p->free[--p->free_count];
-	note = &p->notes[*slot];
-	note->generation = (note->generation + 1) & GENERATION_MASK;
-	note->state = NOTE_OPEN;
-	note->next = SLOT_NONE;
-	note->replica = UINT32_MAX;
-	p->taken++;
-	return note;
+	return p->free_count == 0 ? NULL : port_take_free(p);
 }
 
 static void
@@ -297,43 +287,39 @@ pinioni_port_unpin(pinion_port *p, const struct pin *pins, unsigned count)
 	}
 }
 
+/* What most notes have nothing of. */
 static void
-free_slot(pinion_port *p, uint16_t slot)
+strip(pinion_port *p, struct slot_note *note)
 {
-	struct slot_note *note = &p->notes[slot];
-	struct result_place *place = &p->memory.places[slot];
+	uint16_t slot = port_slot_of(p, note);
 
-	if (note->replica != UINT32_MAX)
-		p->inflight[note->replica]--;
-	if (note->pins != 0) {
-		pinioni_port_unpin(p, note->pin, note->pins);
-		note->pins = 0;
-	}
-	if (place->size != 0) {
-		arena_give(&p->arena, place->at);
-		place->size = 0;
-	}
-	if (note->shared || note->kept) {
+	pinioni_port_unpin(p, note->pin, note->pins);
+	note->pins = 0;
+	if ((note->marks & MARK_PLACED) != 0)
+		pinioni_port_unplace(p, slot);
+	if ((note->marks & (MARK_SHARED | MARK_KEPT)) != 0) {
 		slot_retire(&p->memory.slots[slot], note->generation);
 		note->generation = (note->generation + 1) & GENERATION_MASK;
-		note->shared = note->kept = false;
 	}
-	note->tagged = note->attached = false;
-	note->state = NOTE_FREE;
-	note->waiter = NULL;
-	p->free[p->free_count++] = slot;
-	p->taken--;
+	note->marks = 0;
+}
+
+static void
+free_slot(pinion_port *p, struct slot_note *note)
+{
+	if ((note->marks | note->pins) != 0)
+		strip(p, note);
+	port_give(p, note);
 }
 
 static bool
-may_free(const pinion_port *p, uint16_t slot)
+may_free(const pinion_port *p, const struct slot_note *note)
 {
-	const struct slot_note *note = &p->notes[slot];
-	const struct slot *s = &p->memory.slots[slot];
+	const struct slot *s = &p->memory.slots[port_slot_of(p, note)];
 
 	if (note->pinned != 0 || !slot_poll(s, note->generation))
 		return false;
-	return !note->kept || slot_is_ended(s); /* by pinion_ref_release */
+	return (note->marks & MARK_KEPT) == 0 || slot_is_ended(s); /* by pinion_ref_release */
 }
 
 /* Given back before it was harvested: its tag is not reported, nor is the slot's next call for it. */
@@ -346,22 +332,22 @@ harvest_remove(pinion_port *p, uint16_t slot)
 		if (p->harvest[i].slot != slot)
 			p->harvest[kept++] = p->harvest[i];
 	p->harvest_count = kept;
-	p->notes[slot].harvestable = false;
+	p->notes[slot].marks &= (uint8_t)~MARK_HARVESTABLE;
 }
 
 void
-pinioni_port_release_slot(pinion_port *p, uint16_t slot)
+pinioni_port_release_slot(pinion_port *p, struct slot_note *note)
 {
-	assert(p->notes[slot].state == NOTE_OPEN);
-	if (p->notes[slot].harvestable)
-		harvest_remove(p, slot);
-	if (may_free(p, slot)) {
-		free_slot(p, slot);
+	assert(note->state == NOTE_OPEN);
+	if ((note->marks & MARK_HARVESTABLE) != 0)
+		harvest_remove(p, port_slot_of(p, note));
+	if (may_free(p, note)) {
+		free_slot(p, note);
 		return;
 	}
-	p->notes[slot].state = NOTE_ZOMBIE;
-	p->notes[slot].tagged = false;
-	p->zombies[p->zombie_count++] = slot;
+	note->state = NOTE_ZOMBIE;
+	note->marks &= (uint8_t)~MARK_TAGGED;
+	p->zombies[p->zombie_count++] = port_slot_of(p, note);
 }
 
 static bool
@@ -380,8 +366,8 @@ end_loan(pinion_port *p, const struct loan *loan)
 	pinioni_port_unpin(p, loan->pin, loan->pins);
 	for (uint16_t slot = loan->owned, next; slot != SLOT_NONE; slot = next) {
 		next = p->notes[slot].next;
-		p->notes[slot].attached = false;
-		pinioni_port_release_slot(p, slot);
+		p->notes[slot].marks &= (uint8_t)~MARK_ATTACHED;
+		port_release(p, &p->notes[slot]);
 	}
 }
 
@@ -409,8 +395,8 @@ sweep_zombies(pinion_port *p)
 
 	/* Newest first: a dependent gives up its argument, which is mostly older. */
 	for (uint32_t i = before; i-- > 0;)
-		if (may_free(p, p->zombies[i])) {
-			free_slot(p, p->zombies[i]);
+		if (may_free(p, &p->notes[p->zombies[i]])) {
+			free_slot(p, &p->notes[p->zombies[i]]);
 			p->zombies[i] = SLOT_NONE;
 		}
 	for (uint32_t i = 0; i < before; i++)
@@ -429,6 +415,15 @@ pinioni_port_sweep(pinion_port *p)
 		continue;
 }
 
+void
+pinioni_port_unplace(pinion_port *p, uint16_t slot)
+{
+	struct result_place *place = &p->memory.places[slot];
+
+	arena_give(&p->arena, place->at);
+	place->size = 0;
+}
+
 int
 pinioni_port_take_block(pinion_port *p, size_t bytes, uint32_t *at)
 {
@@ -445,9 +440,9 @@ void
 pinioni_port_abandon(pinion_port *p)
 {
 	for (uint32_t i = 0; i < p->memory.slot_count; i++) {
-		p->notes[i].kept = false;
+		p->notes[i].marks &= (uint8_t)~MARK_KEPT;
 		if (p->notes[i].state == NOTE_OPEN)
-			pinioni_port_release_slot(p, (uint16_t)i);
+			pinioni_port_release_slot(p, &p->notes[i]);
 	}
 	pinioni_port_sweep(p);
 }
@@ -456,7 +451,7 @@ bool
 pinioni_port_is_quiet(pinion_port *p)
 {
 	pinioni_port_sweep(p);
-	if (p->taken != 0 || p->loan_count != 0)
+	if (port_taken(p) != 0 || p->loan_count != 0)
 		return false;
 	for (uint32_t i = 0; i < p->runtime->worker_count; i++)
 		if (!lane_tx_is_empty(&p->tx[i]))
@@ -475,7 +470,7 @@ harvest_add(pinion_port *p, uint16_t slot)
 	for (; at > 0 && p->harvest[at - 1].stamp > stamp; at--)
 		p->harvest[at] = p->harvest[at - 1];
 	p->harvest[at] = (struct harvested){ .stamp = stamp, .slot = slot };
-	p->notes[slot].harvestable = true;
+	p->notes[slot].marks |= MARK_HARVESTABLE;
 }
 
 /* That answer may be one that another request waits to pass on, and so on: the stack is bounded. */
@@ -509,8 +504,8 @@ pinioni_port_told(void *port, uint32_t slot)
 		pinioni_worker_resume(p->worker, note->waiter);
 	if (note->relay != NULL)
 		relay(p, note, slot);
-	if (note->tagged && note->state == NOTE_OPEN) {
-		note->tagged = false;
+	if ((note->marks & MARK_TAGGED) != 0 && note->state == NOTE_OPEN) {
+		note->marks &= (uint8_t)~MARK_TAGGED;
 		harvest_add(p, (uint16_t)slot);
 	}
 }
@@ -558,7 +553,7 @@ pinioni_port_publish(pinion_port *p, unsigned worker)
 	if (p->runtime->mode == BOARD_SPIN)
 		return;
 	p->unordered |= UINT64_C(1) << worker;
-	if (++p->pushes % LOOK_EVERY == 0 || (p->taken <= 1 && p->worker == NULL))
+	if (++p->pushes % LOOK_EVERY == 0 || (p->worker == NULL && port_taken(p) <= 1))
 		pinioni_port_order(p);
 	else
 		look_at(p, worker);

@@ -44,8 +44,18 @@ enum note_state {
 
 enum {
 	PIN_SLOT = 0,
-	PIN_BLOCK = 1,
-	HOME_NONE = 0xffff
+	PIN_BLOCK = 1
+};
+#define REPLICA_NONE UINT32_MAX
+
+/* What most notes have not: one look tells. */
+enum note_mark {
+	MARK_TAGGED = 1,      /* to be told of, and harvested */
+	MARK_HARVESTABLE = 2, /* ended, and in `harvest` */
+	MARK_SHARED = 4,      /* its reference left this thread */
+	MARK_KEPT = 8,        /* outlives its request */
+	MARK_ATTACHED = 16,   /* on some request's list */
+	MARK_PLACED = 32,     /* a block is reserved for its result */
 };
 
 /* What one argument keeps. */
@@ -60,17 +70,13 @@ struct slot_note {
 	struct fiber *waiter;         /* of this worker: resumed when told */
 	struct pinion_request *relay; /* of this worker: answered with this result */
 	uint64_t tag;
-	uint32_t replica; /* counted in inflight; UINT32_MAX: no longer */
+	uint32_t replica; /* counted in inflight; REPLICA_NONE: not, or no longer */
 	uint16_t home;    /* the worker that knows where the request is */
 	uint16_t next;    /* in the list of a request's own responses */
 	uint16_t pinned;  /* calls that have it as an argument */
 	uint8_t state;
 	uint8_t pins;
-	bool tagged;
-	bool harvestable; /* ended, and in `harvest` */
-	bool shared;      /* its reference left this thread */
-	bool kept;        /* outlives its request */
-	bool attached;    /* on some request's list */
+	uint8_t marks; /* enum note_mark */
 	struct pin pin[PINS_MAX];
 };
 
@@ -109,7 +115,6 @@ struct pinion_port {
 	uint64_t unordered; /* workers pushed to without an ordered look */
 	uint64_t rang[WORKERS_MAX];
 	uint32_t pushes;
-	uint32_t taken; /* slots not FREE */
 	struct slot_note *notes;
 	uint16_t *free;
 	uint32_t free_count;
@@ -155,11 +160,13 @@ void pinioni_port_abandon(pinion_port *port);
 bool pinioni_port_is_quiet(pinion_port *port);
 
 /* A slot and its next generation, or NULL: none free now. */
-struct slot_note *pinioni_port_take_slot(pinion_port *port, uint16_t *slot);
-/* The owner is done with it; a pending call still runs. */
-void pinioni_port_release_slot(pinion_port *port, uint16_t slot);
+struct slot_note *pinioni_port_take_slot(pinion_port *port);
+/* The owner is done with it; a pending call still runs. Whatever the slot has: see port_release. */
+void pinioni_port_release_slot(pinion_port *port, struct slot_note *note);
 /* Frees zombies whose calls have ended, and loans. */
 void pinioni_port_sweep(pinion_port *port);
+/* The block for the slot's result goes back. */
+void pinioni_port_unplace(pinion_port *port, uint16_t slot);
 /* A block of the arena; what ended calls still hold is given back first when it is short. */
 int pinioni_port_take_block(pinion_port *port, size_t bytes, uint32_t *at)
     __attribute__((warn_unused_result));
@@ -180,7 +187,7 @@ void pinioni_port_told(void *port, uint32_t slot);
 void pinioni_port_drain_ready(pinion_port *port);
 /* A call that got no slot: its response says why. */
 pinion_response pinioni_port_fail(pinion_port *port, int code, const struct method *method,
-    const char *format, ...) __attribute__((format(printf, 4, 5)));
+    const char *format, ...) __attribute__((format(printf, 4, 5), cold));
 /* The same, for an error that arose in that method: a dependent of a call that got no slot. */
 pinion_response pinioni_port_fail_upstream(
     pinion_port *port, int code, const char *deployment, const char *method, const char *text);
@@ -190,6 +197,73 @@ static inline void
 port_pin_block(pinion_port *port, uint32_t at)
 {
 	port->arena.next[at]++;
+}
+
+/* Slots not FREE. */
+static inline uint32_t
+port_taken(const pinion_port *port)
+{
+	return port->memory.slot_count - port->free_count;
+}
+
+/* The replica that the call went to has one less, as its port sees it. */
+static inline void
+port_count_done(pinion_port *port, struct slot_note *note)
+{
+	if (note->replica == REPLICA_NONE)
+		return;
+	port->inflight[note->replica]--;
+	note->replica = REPLICA_NONE;
+}
+
+/* With the next generation; free_count is not 0. */
+static inline struct slot_note *
+port_take_free(pinion_port *port)
+{
+	struct slot_note *note = &port->notes[port->free[--port->free_count]];
+
+	note->generation = (note->generation + 1) & GENERATION_MASK;
+	note->state = NOTE_OPEN;
+	return note;
+}
+
+static inline uint16_t
+port_slot_of(const pinion_port *port, const struct slot_note *note)
+{
+	return (uint16_t)(note - port->notes);
+}
+
+/* The note of a response that is this port's and was not released; else NULL. */
+static inline struct slot_note *
+port_note_of(const pinion_port *port, pinion_response r)
+{
+	struct slot_note *note;
+
+	if (r.port != port->word || r.slot >= port->memory.slot_count)
+		return NULL;
+	note = &port->notes[r.slot];
+	return note->generation == r.generation && note->state == NOTE_OPEN ? note : NULL;
+}
+
+/* FREE; nothing is left of the call. */
+static inline void
+port_give(pinion_port *port, struct slot_note *note)
+{
+	port_count_done(port, note);
+	note->state = NOTE_FREE;
+	port->free[port->free_count++] = port_slot_of(port, note);
+}
+
+/* The owner is done with it; a pending call still runs. */
+static inline void
+port_release(pinion_port *port, struct slot_note *note)
+{
+	const struct slot *slot = &port->memory.slots[port_slot_of(port, note)];
+
+	if ((note->marks | note->pins | note->pinned) == 0 && slot_poll(slot, note->generation))
+		port_give(port, note);
+	else
+		pinioni_port_release_slot(port, note);
 }
 
 static inline bool

@@ -124,35 +124,54 @@ scalar_of(struct worker *w, const struct record_ref *ref, pinion_kind want,
 	return pinioni_value_convert((pinion_kind)slot_word_kind(word), *bits, want, bits) == 0;
 }
 
-/* Only scalars are declared: each argument moves down, or stays, so that it is done in place. */
-static void
-settle_scalars(
-    struct worker *w, struct message *m, const struct method *method, const struct arrival *arrival)
+/* Only scalars are declared, and in the message. */
+static bool
+is_scalars(const struct message *m, const struct method *method)
 {
-	unsigned refs = m->refs, from = 0, to = 0;
+	return method->signature != UINT64_MAX && m->refs >> method->param_count == 0 &&
+	    m->length == 8 * (method->param_count + __builtin_popcount(m->refs));
+}
+
+/* Each argument moves down or stays, so that `to` may be the message itself. */
+static void
+settle_scalars(struct worker *w, const struct message *m, struct message *to,
+    const struct method *method, const struct arrival *arrival)
+{
+	unsigned refs = m->refs, left = refs, from = 0, at = 0;
 
 	for (unsigned i = 0; i < method->param_count; i++) {
 		struct record_ref ref;
 		uint64_t bits;
 
-		if ((m->refs >> i & 1) == 0) {
+		if ((refs >> i & 1) == 0) {
 			memcpy(&bits, m->record + from, sizeof bits);
 			from += sizeof bits;
 		} else {
 			memcpy(&ref, m->record + from, sizeof ref);
 			from += sizeof ref;
 			if (!scalar_of(w, &ref, method->params[i].kind, arrival, &bits)) {
-				memcpy(m->record + to, &ref, sizeof ref);
-				to += sizeof ref;
+				memcpy(to->record + at, &ref, sizeof ref);
+				at += sizeof ref;
 				continue;
 			}
-			refs &= ~(1u << i);
+			left &= ~(1u << i);
 		}
-		memcpy(m->record + to, &bits, sizeof bits);
-		to += sizeof bits;
+		memcpy(to->record + at, &bits, sizeof bits);
+		at += sizeof bits;
 	}
-	m->refs = (uint16_t)refs;
-	m->length = (uint8_t)to;
+	to->refs = (uint16_t)left;
+	to->length = (uint8_t)at;
+}
+
+bool
+pinioni_record_settle_to(struct worker *w, const struct message *m, struct message *to,
+    const struct method *method, const struct arrival *arrival)
+{
+	if (!is_scalars(m, method))
+		return false;
+	memcpy(to, m, offsetof(struct message, record));
+	settle_scalars(w, m, to, method, arrival);
+	return to->refs == 0;
 }
 
 void
@@ -167,9 +186,8 @@ pinioni_record_settle(
 	if (m->refs == 0 || m->length > MESSAGE_RECORD || method->any_params)
 		return;
 	if (method->signature != UINT64_MAX) {
-		if (m->refs >> method->param_count == 0 &&
-		    m->length == 8 * (method->param_count + __builtin_popcount(m->refs)))
-			settle_scalars(w, m, method, arrival);
+		if (is_scalars(m, method))
+			settle_scalars(w, m, m, method, arrival);
 		return;
 	}
 	(void)cursor_start(&from, method, m->record, m->length); /* no task: cannot fail */
@@ -208,16 +226,16 @@ fail_upstream(
     struct pinion_request *r, const pinion_port *port, const struct slot *slot, uint32_t at)
 {
 	const struct fault *fault = &port->memory.faults[at];
-	struct outcome o = {
-		.status = slot->status < 0 ? slot->status : -EBADMSG,
+	char text[FAULT_TEXT];
+	struct failing why = {
 		.origin = PINION_ORIGIN_UPSTREAM,
 		.deployment = fault->deployment,
 		.method = fault->method,
+		.text = text,
 	};
-	char text[FAULT_TEXT];
+	struct outcome o = { .status = slot->status < 0 ? slot->status : -EBADMSG, .why = &why };
 
 	(void)snprintf(text, sizeof text, "%.*s", (int)fault->length, fault->text);
-	o.text = text;
 	pinioni_request_complete(r, &o);
 	return -EIO;
 }
@@ -366,37 +384,11 @@ pinioni_record_decode_at(struct pinion_request *r, const unsigned char *record, 
 	return 0;
 }
 
-/* Only scalars, all there: their bits are the record. */
-static void
-decode_plain(struct pinion_request *r)
-{
-	const struct method *m = r->method;
-
-	r->record = r->message.record;
-	r->record_length = r->message.length;
-	r->arg_count = m->param_count;
-	for (unsigned i = 0; i < m->param_count; i++) {
-		struct view *v = &r->args[i];
-
-		memcpy(&v->word, r->message.record + (size_t)i * 8, sizeof v->word);
-		v->length = sizeof v->word;
-		v->kind = (uint32_t)(m->signature >> 4 * i & 15);
-	}
-}
-
 int
 pinioni_record_decode(struct pinion_request *r)
 {
-	const struct method *m = r->method;
-	uint32_t length;
-
-	if (m->signature != UINT64_MAX && r->message.refs == 0 &&
-	    r->message.length <= MESSAGE_RECORD &&
-	    r->message.length == m->param_count * sizeof(uint64_t)) {
-		decode_plain(r);
-		return 0;
-	}
 	const unsigned char *record;
+	uint32_t length;
 
 	record = record_bytes(r->worker->runtime, &r->message, &length);
 	return pinioni_record_decode_at(r, record, length);

@@ -24,6 +24,14 @@
 /* Finds the arguments in place. 0, or the request has been failed. */
 int pinioni_record_decode(struct pinion_request *r) __attribute__((warn_unused_result));
 
+/* Scalars, all there: their bits are the record, and nothing is to be found. */
+static inline bool
+record_is_plain(const struct message *m, const struct method *method)
+{
+	return method->signature != UINT64_MAX && m->refs == 0 && m->length <= MESSAGE_RECORD &&
+	    m->length == method->param_count * sizeof(uint64_t);
+}
+
 /* Of a record that lies at `record`. */
 int pinioni_record_decode_at(struct pinion_request *r, const unsigned char *record, uint32_t length)
     __attribute__((warn_unused_result));
@@ -39,6 +47,11 @@ struct arrival {
 /* Replaces references to scalar results by their values. arrival: NULL, or one not in its slot yet. */
 void pinioni_record_settle(struct worker *w, struct message *m, const struct method *method,
     const struct arrival *arrival);
+
+/* The same into another message, which `to` is then all of. False: not all could be replaced, and `to` is
+ * nothing. */
+bool pinioni_record_settle_to(struct worker *w, const struct message *m, struct message *to,
+    const struct method *method, const struct arrival *arrival);
 
 /* The references in a record, copied. Returns their number; at[i]: where each lies in the record. */
 unsigned pinioni_record_refs(const struct pinion_runtime *rt, const struct message *m,

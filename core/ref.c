@@ -27,16 +27,17 @@ pinion_response_ref(pinion_response r)
 	struct port_shell *shell;
 	int err;
 	pinion_port *port;
+	struct slot_note *note;
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return ref;
 	port = pinioni_port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return ref;
-	if (r.slot < port->memory.slot_count && port->notes[r.slot].generation == r.generation &&
-	    port->notes[r.slot].state == NOTE_OPEN) {
-		port->notes[r.slot].shared = true;
-		ref.generation |= (uint64_t)port->notes[r.slot].home << 48;
+	note = port_note_of(port, r);
+	if (note != NULL) {
+		note->marks |= MARK_SHARED;
+		ref.generation |= (uint64_t)note->home << 48;
 	}
 	port_leave(shell);
 	return ref;
@@ -48,6 +49,7 @@ pinion_response_keep(pinion_response r)
 	struct port_shell *shell;
 	int err = -ESTALE;
 	pinion_port *port;
+	struct slot_note *note;
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return err;
@@ -55,9 +57,9 @@ pinion_response_keep(pinion_response r)
 	if (port == NULL)
 		return err;
 	err = -ESTALE;
-	if (r.slot < port->memory.slot_count && port->notes[r.slot].generation == r.generation &&
-	    port->notes[r.slot].state == NOTE_OPEN) {
-		port->notes[r.slot].kept = true;
+	note = port_note_of(port, r);
+	if (note != NULL) {
+		note->marks |= MARK_KEPT;
 		err = 0;
 	}
 	port_leave(shell);

@@ -60,13 +60,14 @@ struct deployment {
 };
 
 struct replica {
+	/* Frozen. Read by all workers that have a message for it. */
 	const struct deployment *deployment;
 	struct worker *worker;
 	void *state;
 	uint32_t number; /* among its siblings */
 	uint32_t index;
-	/* W worker. */
-	uint32_t ongoing;
+	/* W worker, with every request: on a line of its own. */
+	alignas(PINION_LINE) uint32_t ongoing;
 	struct pinion_request
 	    *waiting; /* for `ongoing` to fall below max_ongoing, or for an idle sibling */
 	struct pinion_request **waiting_end;

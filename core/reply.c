@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/reply.c - what a handler may do with its request: arguments, answers, tail calls.
+ * core/reply.c - what a handler may do with its request: answers, tail calls, sleep.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -13,94 +13,6 @@
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "core/value.h"
-
-/* ---- arguments ------------------------------------------------------------------------------ */
-
-static const struct view *
-view_of(const pinion_request *r, unsigned index, pinion_kind kind)
-{
-	static const struct view nothing = { .at = "" };
-
-	assert(index < r->arg_count);
-	if (index >= r->arg_count || (pinion_kind)r->args[index].kind != kind)
-		return &nothing;
-	return &r->args[index];
-}
-
-bool
-pinion_arg_bool(pinion_request *r, unsigned index)
-{
-	return index < r->arg_count && r->args[index].kind == PINION_KIND_BOOL &&
-	    r->args[index].word != 0;
-}
-
-int64_t
-pinion_arg_i64(pinion_request *r, unsigned index)
-{
-	return (int64_t)pinion_arg_u64(r, index);
-}
-
-uint64_t
-pinion_arg_u64(pinion_request *r, unsigned index)
-{
-	bool fits = index < r->arg_count &&
-	    (r->args[index].kind == PINION_KIND_I64 || r->args[index].kind == PINION_KIND_U64);
-
-	return fits ? r->args[index].word : 0;
-}
-
-double
-pinion_arg_f64(pinion_request *r, unsigned index)
-{
-	double x = 0;
-
-	if (index < r->arg_count && r->args[index].kind == PINION_KIND_F64)
-		memcpy(&x, &r->args[index].word, sizeof x);
-	return x;
-}
-
-pinion_str
-pinion_arg_str(pinion_request *r, unsigned index)
-{
-	const struct view *v = view_of(r, index, PINION_KIND_STR);
-
-	return (pinion_str){ v->at, v->length };
-}
-
-pinion_bytes
-pinion_arg_bytes(pinion_request *r, unsigned index)
-{
-	const struct view *v = view_of(r, index, PINION_KIND_BYTES);
-
-	return (pinion_bytes){ v->at, v->length };
-}
-
-pinion_handle
-pinion_arg_handle(pinion_request *r, unsigned index)
-{
-	bool fits = index < r->arg_count && r->args[index].kind == PINION_KIND_HANDLE;
-
-	return (pinion_handle){ fits ? r->args[index].word : 0 };
-}
-
-pinion_ref
-pinion_arg_ref(pinion_request *r, unsigned index)
-{
-	const struct view *v = view_of(r, index, PINION_KIND_REF);
-	pinion_ref ref = { 0, UINT32_MAX, 0 };
-
-	if (v->length == sizeof ref)
-		memcpy(&ref, v->at, sizeof ref);
-	return ref;
-}
-
-const void *
-pinion_arg_struct_at(pinion_request *r, unsigned index, size_t size, size_t align)
-{
-	const struct view *v = view_of(r, index, PINION_KIND_STRUCT);
-
-	return v->length == size && (uintptr_t)v->at % align == 0 ? v->at : NULL;
-}
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
@@ -136,18 +48,6 @@ too_large(pinion_request *r, size_t size)
 	return -EMSGSIZE;
 }
 
-static struct outcome
-outcome_of(const pinion_request *r, pinion_kind kind, const void *bytes, size_t length)
-{
-	return (struct outcome){
-		.kind = kind,
-		.bytes = bytes,
-		.length = (uint32_t)length,
-		.deployment = r->method->deployment->index,
-		.method = r->method->index,
-	};
-}
-
 /* The value as declared: kind, bytes, length. Of a scalar, bits hold the bytes. */
 static int
 shape(const struct method *m, const pinion_value *v, uint64_t *bits, struct outcome *o)
@@ -177,21 +77,27 @@ shape(const struct method *m, const pinion_value *v, uint64_t *bits, struct outc
 }
 
 int
-pinion_reply_value(pinion_request *r, pinion_value value)
+pinion_reply_from(pinion_request *r, const pinion_value *value)
 {
-	struct outcome o = outcome_of(r, PINION_KIND_NONE, NULL, 0);
+	struct outcome o = { .status = 0 };
 	uint64_t bits;
 	int err;
 
 	if (is_taken(r))
 		return refuse_second(r);
-	err = shape(r->method, &value, &bits, &o);
+	err = shape(r->method, value, &bits, &o);
 	if (err == -EMSGSIZE)
-		return too_large(r, value_bytes(&value).len);
+		return too_large(r, value_bytes(value).len);
 	if (err != 0)
-		return complain_reply(r, value.kind);
+		return complain_reply(r, value->kind);
 	pinioni_request_complete(r, &o);
 	return 0;
+}
+
+int
+pinion_reply_value(pinion_request *r, pinion_value value)
+{
+	return pinion_reply_from(r, &value);
 }
 
 int
@@ -222,7 +128,7 @@ pinion_reply_fmt(pinion_request *r, const char *format, ...)
 		(void)vsnprintf(to, (size_t)length + 1, format, list); /* measured above */
 		va_end(list);
 	}
-	o = outcome_of(r, PINION_KIND_STR, to, (size_t)length);
+	o = (struct outcome){ .kind = PINION_KIND_STR, .bytes = to, .length = (uint32_t)length };
 	pinioni_request_complete(r, &o);
 	return 0;
 }
@@ -242,13 +148,14 @@ pinion_result_buffer(pinion_request *r, size_t size)
 int
 pinion_reply_buffer(pinion_request *r, size_t size)
 {
-	struct outcome o = outcome_of(r, r->method->returns.kind, NULL, size);
+	struct outcome o = {
+		.kind = r->method->returns.kind, .length = (uint32_t)size, .in_place = true
+	};
 
 	if (is_taken(r))
 		return refuse_second(r);
 	if (size > r->method->result_size)
 		return too_large(r, size);
-	o.in_place = true;
 	pinioni_request_complete(r, &o);
 	return 0;
 }
@@ -288,7 +195,7 @@ pinioni_request_returned(pinion_request *r, int err)
 		return;
 	}
 	if (r->method->returns.kind == PINION_KIND_NONE) {
-		o = outcome_of(r, PINION_KIND_NONE, NULL, 0);
+		o = (struct outcome){ .kind = PINION_KIND_NONE };
 		pinioni_request_complete(r, &o);
 		return;
 	}
@@ -374,7 +281,7 @@ static int
 forward_post(pinion_request *r, pinion_handle handle, pinion_args args)
 {
 	int err = pinion_post(handle, args);
-	struct outcome o = outcome_of(r, PINION_KIND_NONE, NULL, 0);
+	struct outcome o = { .kind = PINION_KIND_NONE };
 
 	if (err != 0)
 		return pinion_fail(r, err, "could not be forwarded");

@@ -1,66 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/request.c - where a request goes, and how it ends.
+ * core/request.c - where a request goes.
  */
 #include "core/request.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/call.h"
+#include "core/custody.h"
 #include "core/record.h"
 #include "core/runtime.h"
 #include "core/thread.h"
-#include "core/value.h"
-#include "shm/bell.h"
 
-/* ---- dependents ----------------------------------------------------------------------------- */
-
-static void
-attach(struct pinion_request *to, struct pinion_request *r)
-{
-	r->state = REQUEST_WAITING;
-	r->next = NULL;
-	*to->dependents_end = r;
-	to->dependents_end = &r->next;
-}
-
-static struct pinion_request *
-detach_all(struct pinion_request *from)
-{
-	struct pinion_request *list = from->dependents;
-
-	from->dependents = NULL;
-	from->dependents_end = &from->dependents;
-	return list;
-}
-
-static void
-move_dependents(struct pinion_request *from, struct pinion_request *to)
-{
-	if (from->dependents == NULL)
-		return;
-	*to->dependents_end = from->dependents;
-	to->dependents_end = from->dependents_end;
-	(void)detach_all(from);
-}
-
-enum {
-	FOLLOWS_NONE = -1
-};
-
-/* argument: the index of the one it follows to that worker. */
-static uint8_t
-follow_flags(uint8_t flags, int argument)
-{
-	unsigned rest = flags & (MESSAGE_STAMP | MESSAGE_GIVEN);
-
-	return (uint8_t)(argument < 0
-		? rest
-		: rest | MESSAGE_FOLLOW | (unsigned)argument << MESSAGE_FOLLOWED_SHIFT);
-}
+/* ---- on the way ------------------------------------------------------------------------------ */
 
 static int
 followed(const struct message *m)
@@ -96,7 +49,7 @@ send_on(struct worker *w, struct pinion_request *r, unsigned to, int argument, u
 	m->flags = follow_flags(m->flags, argument);
 	m->trail = (uint16_t)trail;
 	pinioni_worker_send(w, to, m);
-	pinioni_worker_give_request(w, r);
+	worker_give_request(w, r);
 }
 
 /* Follows what was here, and is its argument. */
@@ -118,44 +71,11 @@ send_behind(struct worker *w, struct pinion_request *r, const struct pinion_requ
 
 /* ---- routing -------------------------------------------------------------------------------- */
 
-/* What is here stands for {port, slot} from now on, with all that waited for it. */
-static bool
-take_custody(struct worker *w, struct pinion_request *r)
-{
-	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
-
-	if (e == NULL)
-		return false;
-	if (e->generation == request_generation(r) && e->here != NULL) {
-		move_dependents(e->here, r);
-		if (e->here->state == REQUEST_PLACEHOLDER)
-			pinioni_worker_give_request(w, e->here);
-	} else {
-		w->custody_count++;
-	}
-	*e = (struct custody_entry){ .generation = request_generation(r), .here = r };
-	return true;
-}
-
-/* Nothing stands for {port, slot} here any more; where it went, when it went. */
-static void
-leave_custody(struct worker *w, const struct pinion_request *r, unsigned trail, unsigned worker)
-{
-	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
-
-	if (e == NULL || e->here != r)
-		return;
-	w->custody_count--;
-	e->here = NULL;
-	e->trail = trail;
-	e->worker = worker;
-}
-
 static struct pinion_request *
 placeholder(struct worker *w, struct custody_entry *e, const struct record_ref *ref)
 {
 	uint64_t generation = ref->call >> 16;
-	struct pinion_request *r = pinioni_worker_take_request(w);
+	struct pinion_request *r = worker_take_request(w);
 
 	if (r == NULL)
 		return NULL;
@@ -183,7 +103,7 @@ wait_for(struct worker *w, struct pinion_request *r, const struct record_ref *re
 		return false;
 	r->message.flags = follow_flags(r->message.flags, FOLLOWS_NONE);
 	if (e->generation == generation && e->here != NULL) {
-		attach(e->here, r);
+		dependents_attach(e->here, r);
 		return true;
 	}
 	/* It left from here: unless it is on its way back, as the one who sent us knows. */
@@ -199,7 +119,7 @@ wait_for(struct worker *w, struct pinion_request *r, const struct record_ref *re
 	here = placeholder(w, e, ref);
 	if (here == NULL)
 		return false;
-	attach(here, r);
+	dependents_attach(here, r);
 	return true;
 }
 
@@ -235,6 +155,16 @@ wait_for_arguments(struct worker *w, struct pinion_request *r)
 	return false;
 }
 
+/* It will run here. */
+static inline void
+keep(struct worker *w, struct pinion_request *r)
+{
+	if (r->port != NULL && !custody_take(w, r))
+		fail_custody(r);
+	else
+		pinioni_worker_enqueue(w, r);
+}
+
 void
 pinioni_request_route(struct pinion_request *r)
 {
@@ -250,17 +180,13 @@ pinioni_request_route(struct pinion_request *r)
 		send_on(w, r, r->replica->worker->index, FOLLOWS_NONE, 0);
 		return;
 	}
-	if (r->port != NULL && !take_custody(w, r)) {
-		fail_custody(r);
-		return;
-	}
-	pinioni_worker_enqueue(w, r);
+	keep(w, r);
 }
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
 /* Of a message, which another process may have written. */
-static bool
+static inline bool
 resolve(struct worker *w, struct pinion_request *r)
 {
 	const struct message *m = &r->message;
@@ -268,6 +194,7 @@ resolve(struct worker *w, struct pinion_request *r)
 	const struct replica_table *table =
 	    atomic_load_explicit(&w->runtime->registry.replicas, memory_order_acquire);
 
+	r->port = NULL;
 	if (m->kind != MESSAGE_CALL || m->target >= table->count)
 		return false;
 	r->replica = table->replicas[m->target];
@@ -277,7 +204,10 @@ resolve(struct worker *w, struct pinion_request *r)
 	if (m->slot == SLOT_NONE)
 		return m->refs == 0 && m->length <= MESSAGE_RECORD;
 	r->port = runtime_port(w->runtime, m->port);
-	return r->port != NULL && m->slot < r->port->memory.slot_count;
+	if (r->port == NULL || m->slot >= r->port->memory.slot_count)
+		return false;
+	line_want(&r->port->memory.slots[m->slot]);
+	return true;
 }
 
 static void
@@ -288,19 +218,62 @@ accept_answered(struct worker *w, const struct message *m)
 	struct answered a;
 
 	memcpy(&a, m->record, sizeof a);
-	o = (struct outcome){ .status = a.status, .length = a.length };
 	r = pinioni_worker_request_at(w, a.index);
 	if (r == NULL || r->state != REQUEST_DEFERRED || r->message.slot != m->slot ||
 	    r->message.port != m->port || request_generation(r) != m->call >> 16) {
 		board_count(w->line, COUNT_REFUSED, 1);
 		return;
 	}
-	o.kind = (pinion_kind)m->method;
-	o.origin = PINION_ORIGIN_HANDLER;
-	o.deployment = r->method->deployment->index;
-	o.method = r->method->index;
-	o.in_place = true;
+	o = (struct outcome){ .status = a.status,
+		.length = a.length,
+		.kind = (pinion_kind)m->method,
+		.in_place = true };
 	pinioni_request_complete(r, &o);
+}
+
+/* An answer, or nothing that makes sense. */
+__attribute__((noinline, cold)) static void
+admit_other(struct pinion_request *r)
+{
+	struct worker *w = r->worker;
+	struct message m = r->message;
+
+	worker_give_request(w, r);
+	if (m.kind == MESSAGE_ANSWERED)
+		accept_answered(w, &m);
+	else
+		board_count(w->line, COUNT_REFUSED, 1);
+}
+
+/* With all there is to know of it. lane: only now, since what ends while it is accepted looks at no lane, or it
+ * would nest. */
+static inline void
+begin(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
+{
+	r->depth = (uint32_t)(r->message.call >> 8 & 0xff);
+	if (w->canceling) {
+		pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_RUNTIME, "the runtime stops");
+		return;
+	}
+	r->lane = lane;
+	if (r->message.refs == 0 && r->replica->worker == w)
+		keep(w, r);
+	else
+		pinioni_request_route(r);
+}
+
+void
+pinioni_request_start(
+    struct pinion_request *r, pinion_port *port, const struct method *method, uint32_t replica)
+{
+	/* G, as for messages. */
+	const struct replica_table *table =
+	    atomic_load_explicit(&port->runtime->registry.replicas, memory_order_acquire);
+
+	r->port = port;
+	r->method = method;
+	r->replica = table->replicas[replica];
+	begin(r->worker, r, NULL);
 }
 
 void
@@ -308,32 +281,17 @@ pinioni_request_admit(struct pinion_request *r, struct lane_rx *lane)
 {
 	struct worker *w = r->worker;
 
-	if (r->message.kind == MESSAGE_ANSWERED) {
-		struct message m = r->message;
-
-		pinioni_worker_give_request(w, r);
-		accept_answered(w, &m);
-		return;
-	}
-	r->depth = (uint32_t)(r->message.call >> 8 & 0xff);
 	if (!resolve(w, r)) {
-		board_count(w->line, COUNT_REFUSED, 1);
-		pinioni_worker_give_request(w, r);
+		admit_other(r);
 		return;
 	}
-	if (w->canceling) {
-		pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_RUNTIME, "the runtime stops");
-		return;
-	}
-	r->lane =
-	    lane; /* only now: what ends while it is accepted looks at no lane, or it would nest */
-	pinioni_request_route(r);
+	begin(w, r, lane);
 }
 
 void
 pinioni_request_accept(struct worker *w, const struct message *m, struct lane_rx *lane)
 {
-	struct pinion_request *r = pinioni_worker_take_request(w);
+	struct pinion_request *r = worker_take_request(w);
 
 	if (r != NULL) {
 		r->message = *m;
@@ -345,245 +303,7 @@ pinioni_request_accept(struct worker *w, const struct message *m, struct lane_rx
 	}
 }
 
-/* ---- ending --------------------------------------------------------------------------------- */
-
-static void
-release_owned(struct pinion_request *r)
-{
-	pinion_port *port = r->worker->port;
-
-	for (uint16_t slot = r->owned, next; slot != SLOT_NONE; slot = next) {
-		next = port->notes[slot].next;
-		port->notes[slot].attached = false;
-		pinioni_port_release_slot(port, slot);
-	}
-	r->owned = SLOT_NONE;
-}
-
-static void
-release_memory(struct pinion_request *r)
-{
-	while (r->memory != NULL) {
-		struct request_memory *next = r->memory->next;
-
-		pinioni_heap_give(r->worker->heap, r->memory, r->memory->size);
-		r->memory = next;
-	}
-}
-
-/* Answered or handed on, and its handler has returned. */
-void
-pinioni_request_end(struct pinion_request *r)
-{
-	struct worker *w = r->worker;
-	struct replica *replica = r->replica;
-
-	if (r->inside)
-		return;
-	if (r->owned != SLOT_NONE)
-		release_owned(r);
-	if (r->memory != NULL)
-		release_memory(r);
-	if (r->counted) {
-		r->counted = false;
-		replica->ongoing--;
-		w->ongoing--;
-		if (replica->waiting != NULL)
-			pinioni_worker_unpark(w, replica);
-	}
-	pinioni_worker_give_request(w, r);
-}
-
-static void
-write_fault(pinion_port *port, uint16_t slot, const struct outcome *o)
-{
-	struct fault *f = &port->memory.faults[slot];
-	size_t length = o->text == NULL ? 0 : strnlen(o->text, FAULT_TEXT - 1);
-
-	f->origin = (uint16_t)o->origin;
-	f->deployment = o->deployment;
-	f->method = o->method;
-	f->length = (uint8_t)length;
-	if (length != 0)
-		memcpy(f->text, o->text, length);
-}
-
-static void
-write_result(const struct pinion_request *r, const struct outcome *o)
-{
-	pinion_port *port = r->port;
-	struct slot *slot = &port->memory.slots[r->message.slot];
-
-	if ((r->message.flags & MESSAGE_STAMP) != 0)
-		slot->stamp = clock_ticks();
-	slot->status = o->status;
-	if (o->status != 0) {
-		slot->length = 0; /* whoever copies a fault copies no earlier call's result */
-		if (!o->in_place)
-			write_fault(port, r->message.slot, o);
-		return;
-	}
-	slot->length = o->length;
-	if (o->in_place)
-		return;
-	if (o->length <= SLOT_BYTES)
-		slot_write(slot, o->bytes, o->length);
-	else
-		memcpy(pinioni_request_place(r, o->length), o->bytes, o->length);
-}
-
-void
-pinioni_request_put(struct pinion_request *r, const struct outcome *o, const char *text)
-{
-	struct outcome fault = *o;
-
-	if (o->status == 0) {
-		write_result(r, o);
-		return;
-	}
-	fault.text = text;
-	fault.origin = PINION_ORIGIN_HANDLER;
-	fault.deployment = r->method->deployment->index;
-	fault.method = r->method->index;
-	write_fault(r->port, r->message.slot, &fault);
-}
-
-/* Whoever asked is told; the ordered look is made only then. */
-static void
-tell(struct worker *w, pinion_port *port, uint16_t slot, unsigned flags)
-{
-	struct pinion_runtime *rt = w->runtime;
-
-	if ((flags & SLOT_FOREIGN) != 0) {
-		pinioni_futex_wake(
-		    (const _Atomic uint32_t *)(const void *)&port->memory.slots[slot].word);
-		bell_order();
-		for (unsigned i = 0; i < rt->worker_count; i++)
-			if (epoch_is_asleep(epoch_look(&rt->board.workers[i].epoch)))
-				pinioni_worker_ring(rt, i);
-	}
-	if ((flags & SLOT_TELL) == 0)
-		return;
-	if (port == w->port) {
-		pinioni_port_told(port, slot);
-		return;
-	}
-	ready_add(port->memory.ready, slot);
-	bell_order();
-	if (port->worker != NULL) {
-		if (epoch_is_asleep(epoch_look(&port->worker->line->epoch)))
-			pinioni_worker_ring(rt, port->worker->index);
-	} else {
-		pinioni_port_ring(port);
-	}
-}
-
-/* A dependent that was pushed behind is taken along; this starts nothing. */
-static void
-look_behind(struct worker *w, struct pinion_request *r)
-{
-	struct lane_rx *lane = r->lane;
-	struct message m;
-	unsigned taken = 0;
-
-	while (taken < LOOK_AHEAD && r->dependents == NULL && lane != NULL &&
-	    lane_peek(lane) != NULL) {
-		lane_take(lane, &m);
-		pinioni_request_accept(w, &m, lane);
-		taken++;
-	}
-	if (taken != 0) {
-		lane_settle(lane);
-		board_count(w->line, COUNT_TAKEN, taken);
-	}
-}
-
-/* Those whose last argument this is go on before the slot is completed: they are the critical path. */
-static struct pinion_request *
-dispatch_early(struct pinion_request *r, const struct outcome *o)
-{
-	struct arrival a = { .kind = o->kind, .port = r->message.port, .slot = r->message.slot };
-	struct pinion_request *list = detach_all(r), *rest = NULL, **end = &rest;
-
-	if (o->status == 0 && !o->in_place && kind_is_scalar(o->kind))
-		memcpy(&a.bits, o->bytes, sizeof a.bits);
-	else
-		a.kind = PINION_KIND_NONE;
-	for (struct pinion_request *next; list != NULL; list = next) {
-		next = list->next;
-		if (a.kind != PINION_KIND_NONE)
-			pinioni_record_settle(r->worker, &list->message, list->method, &a);
-		if (list->message.refs == 0) {
-			pinioni_request_route(list);
-			continue;
-		}
-		list->next = NULL;
-		*end = list;
-		end = &list->next;
-	}
-	return rest;
-}
-
-static void
-complete_slot(struct pinion_request *r, const struct outcome *o)
-{
-	struct worker *w = r->worker;
-	pinion_port *port = r->port;
-	uint16_t at = r->message.slot;
-	struct slot *slot = &port->memory.slots[at];
-	struct pinion_request *rest;
-	unsigned flags;
-
-	look_behind(w, r);
-	rest = r->dependents != NULL ? dispatch_early(r, o) : NULL;
-	write_result(r, o);
-	leave_custody(w, r, 0, 0);
-	if (port == w->port && !port->notes[at].shared)
-		flags = slot_complete_own(slot, request_generation(r), (unsigned)o->kind);
-	else
-		flags = slot_complete(slot, request_generation(r), (unsigned)o->kind);
-	for (struct pinion_request *next; rest != NULL; rest = next) {
-		next = rest->next;
-		pinioni_request_route(rest);
-	}
-	if (flags != 0)
-		tell(w, port, at, flags);
-}
-
-void
-pinioni_request_complete(struct pinion_request *r, const struct outcome *o)
-{
-	assert(!r->answered);
-	r->answered = true;
-	if (o->status != 0)
-		board_count(r->worker->line, COUNT_FAILED, 1);
-	if (r->port != NULL)
-		complete_slot(r, o);
-	pinioni_request_end(r);
-}
-
-void
-pinioni_request_fail(
-    struct pinion_request *r, int code, enum pinion_origin origin, const char *format, ...)
-{
-	char text[FAULT_TEXT];
-	struct outcome o = {
-		.status = code,
-		.origin = origin,
-		.deployment = r->method->deployment->index,
-		.method = r->method->index,
-		.text = text,
-	};
-	va_list list;
-
-	va_start(list, format);
-	(void)vsnprintf(text, sizeof text, format, list); /* a text cut short is fine */
-	va_end(list);
-	if (r->port == NULL)
-		pinioni_runtime_log(r->worker->runtime, "a post to %s.%s failed: %s (%d)",
-		    r->method->deployment->name, r->method->name, text, code);
-	pinioni_request_complete(r, &o);
-}
+/* ---- handing on ----------------------------------------------------------------------------- */
 
 /* It went to an argument first, and will be back: what waits for it waits on. */
 static void
@@ -594,14 +314,14 @@ stand_in(struct worker *w, struct pinion_request *r)
 
 	if (e == NULL || e->here != r)
 		return;
-	p = pinioni_worker_take_request(w);
+	p = worker_take_request(w);
 	if (p == NULL) {
-		leave_custody(w, r, 0, 0);
+		custody_leave(w, r, 0, 0);
 		return;
 	}
 	p->state = REQUEST_PLACEHOLDER;
 	p->message = r->message;
-	move_dependents(r, p);
+	dependents_move(r, p);
 	e->here = p;
 }
 
@@ -614,8 +334,8 @@ pinioni_request_hand_over(
 
 	r->answered = true;
 	if (r->port != NULL && target_worker != w->index) {
-		list = detach_all(r);
-		leave_custody(w, r, trail_of(m), target_worker);
+		list = dependents_detach(r);
+		custody_leave(w, r, trail_of(m), target_worker);
 	}
 	if (worker == w->index)
 		pinioni_request_accept(w, m, NULL);
@@ -628,54 +348,4 @@ pinioni_request_hand_over(
 		send_behind(w, list, r, target_worker, trail_of(m));
 	}
 	pinioni_request_end(r);
-}
-
-void
-pinioni_request_relay(struct pinion_request *r, uint16_t at)
-{
-	pinion_port *port = r->worker->port;
-	const struct slot *slot = &port->memory.slots[at];
-	const struct fault *fault = &port->memory.faults[at];
-	/* relaxed: it was seen DONE by whoever told us. */
-	uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
-	char text[FAULT_TEXT];
-	struct outcome o = { .status = slot->status,
-		.kind = (pinion_kind)slot_word_kind(word),
-		.length = slot->length,
-		.bytes = slot->bytes,
-		.origin = PINION_ORIGIN_UPSTREAM };
-
-	if (o.status != 0) {
-		(void)snprintf(text, sizeof text, "%.*s", (int)fault->length, fault->text);
-		o.text = text;
-		o.deployment = fault->deployment;
-		o.method = fault->method;
-	} else if (o.length > SLOT_BYTES) {
-		o.bytes = arena_at(&port->arena, port->memory.places[at].at);
-	}
-	if (o.status == 0 && !r->method->any_params &&
-	    !pinioni_kind_may_convert(o.kind, r->method->returns.kind))
-		pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
-		    "%s.%s declares to return %s and answers with a response that is %s",
-		    r->method->deployment->name, r->method->name,
-		    pinioni_kind_name(r->method->returns.kind), pinioni_kind_name(o.kind));
-	else if (o.status == 0 && o.length > SLOT_BYTES && r->port != NULL &&
-	    pinioni_request_place(r, o.length) == NULL)
-		pinioni_request_fail(r, -EMSGSIZE, PINION_ORIGIN_HANDLER,
-		    "the response has %u bytes and %s.%s may answer %u", o.length,
-		    r->method->deployment->name, r->method->name, r->method->result_size);
-	else
-		pinioni_request_complete(r, &o);
-}
-
-/* NULL: the caller reserved less. */
-void *
-pinioni_request_place(const struct pinion_request *r, uint32_t length)
-{
-	const struct result_place *place = &r->port->memory.places[r->message.slot];
-
-	if (place->size < length)
-		return NULL;
-	return segment_at(&r->port->memory.segment,
-	    r->port->memory.arena_base + (uint64_t)place->at * ARENA_GRANULE, length);
 }

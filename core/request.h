@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/request.h - one request in a worker's custody.
+ * core/request.h - one request in a worker's custody: request.c sends it to where it belongs, complete.c ends it.
  *
  *   accept -> WAITING (for an argument) -> QUEUED -> RUNNING -> answered -> gone
  *                  \                        |  \        \ \---> DEFERRED (a token) or RELAYING (another call)
@@ -42,27 +42,31 @@ struct request_memory {
 	size_t size;
 };
 
+struct custody_entry;
+
 struct pinion_request {
 	struct message message;
 	struct worker *worker;
 	pinion_port *port; /* whose slot; NULL: a post */
 	const struct method *method;
 	struct replica *replica;
-	struct lane_rx *lane; /* it came from */
+	struct lane_rx *lane;          /* it came from */
+	struct custody_entry *custody; /* that stands for it; NULL: none */
 	struct pinion_request *next;
 	struct pinion_request *dependents;
 	struct pinion_request **dependents_end;
-	struct pinion_request *all_next, *all_prev; /* of this worker, for stop */
 	struct request_memory *memory;
 	const unsigned char *record;
 	uint32_t record_length;
 	uint32_t index; /* in the worker's pool */
 	uint16_t owned; /* list of the worker's port's slots */
+	uint8_t arg_count;
+	/* Set together when it is taken from the pool. */
 	uint8_t state;
 	bool answered;
-	bool counted; /* in replica->ongoing */
-	uint8_t arg_count;
-	bool inside; /* its handler has not returned */
+	bool counted;  /* in replica->ongoing */
+	bool inside;   /* its handler has not returned */
+	bool is_plain; /* its arguments lie in the message: core/arguments.c */
 	uint32_t depth;
 	_Atomic uint64_t token;
 	struct view args[PINION_ARGS_MAX];
@@ -75,16 +79,21 @@ struct answered {
 	uint32_t index; /* in the worker's pool */
 };
 
-struct outcome {
-	int status;
-	pinion_kind kind;
-	const void *bytes;
-	uint32_t length;
+/* Why a request failed. */
+struct failing {
 	enum pinion_origin origin;
-	uint16_t deployment;
+	uint16_t deployment; /* where it arose */
 	uint8_t method;
 	const char *text;
-	bool in_place; /* result or text lie where they belong */
+};
+
+struct outcome {
+	const void *bytes;
+	uint32_t length;
+	int status;
+	pinion_kind kind;
+	bool in_place;             /* result or text lie where they belong */
+	const struct failing *why; /* of a status that is not 0 and a text not in place */
 };
 
 static inline uint64_t
@@ -93,6 +102,10 @@ request_generation(const struct pinion_request *r)
 	return r->message.call >> 16;
 }
 
+/* Takes a call into custody that this worker makes to one of its own replicas: all arguments are there, and the
+ * message is right. */
+void pinioni_request_start(
+    struct pinion_request *r, pinion_port *port, const struct method *method, uint32_t replica);
 /* Takes a message into custody that was copied into a request just taken from the pool; starts nothing. */
 void pinioni_request_admit(struct pinion_request *r, struct lane_rx *lane);
 /* The same of a message that lies elsewhere. */
@@ -103,7 +116,7 @@ void pinioni_request_run(struct pinion_request *r);
  * still inside. */
 void pinioni_request_complete(struct pinion_request *r, const struct outcome *o);
 void pinioni_request_fail(struct pinion_request *r, int code, enum pinion_origin origin,
-    const char *format, ...) __attribute__((format(printf, 4, 5)));
+    const char *format, ...) __attribute__((format(printf, 4, 5), cold));
 /* Sends it to whoever is next to have it: an argument's worker, its target, itself. */
 void pinioni_request_route(struct pinion_request *r);
 /* Hands it to another worker, with all that waits for it behind. */
@@ -115,6 +128,9 @@ void pinioni_request_returned(struct pinion_request *r, int err);
 void pinioni_request_end(struct pinion_request *r);
 /* Whoever took a token: writes the result or the fault where they belong; the worker completes. */
 void pinioni_request_put(struct pinion_request *r, const struct outcome *o, const char *text);
+/* A failure that arose in this request. */
+struct failing pinioni_request_failing(
+    const struct pinion_request *r, enum pinion_origin origin, const char *text);
 /* Where a result longer than a slot goes. NULL: the caller reserved less. */
 void *pinioni_request_place(const struct pinion_request *r, uint32_t length);
 /* Ends everything this worker has, for stop. */

@@ -16,14 +16,6 @@
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
-static bool
-response_is_ours(const pinion_port *port, pinion_response r)
-{
-	return r.port == port_word(port) && r.slot < port->memory.slot_count &&
-	    port->notes[r.slot].generation == r.generation &&
-	    port->notes[r.slot].state == NOTE_OPEN;
-}
-
 static int
 find_done(const pinion_port *port, const pinion_response *r, unsigned count)
 {
@@ -92,15 +84,13 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 	return at;
 }
 
-static int
-wait_any(pinion_port *port, const pinion_response *r, unsigned count, int64_t timeout_ns)
+/* None is there yet. */
+__attribute__((noinline)) static int
+wait_many(pinion_port *port, const pinion_response *r, unsigned count, int64_t timeout_ns)
 {
 	uint64_t limit = timeout_ns < 0 ? UINT64_MAX : (uint64_t)timeout_ns;
 	struct worker *w = port->worker;
-	int at = find_done(port, r, count);
 
-	if (at >= 0)
-		return at;
 	if (w == NULL)
 		return wait_foreign(port, r, count, limit);
 	if (timeout_ns == 0)
@@ -109,16 +99,10 @@ wait_any(pinion_port *port, const pinion_response *r, unsigned count, int64_t ti
 	    w, r, count, timeout_ns < 0 ? 0 : clock_now(&w->runtime->clock) + limit);
 }
 
-/* Its replica has one request less. */
-static void
-count_done(pinion_port *port, uint32_t slot)
+static int
+wait_more(pinion_port *port, pinion_response r, int64_t timeout_ns)
 {
-	struct slot_note *note = &port->notes[slot];
-
-	if (note->replica != UINT32_MAX) {
-		port->inflight[note->replica]--;
-		note->replica = UINT32_MAX;
-	}
+	return wait_many(port, &r, 1, timeout_ns);
 }
 
 static const void *
@@ -144,20 +128,31 @@ failure_code(pinion_response r)
 	return -(int)(r.generation & 0xffff);
 }
 
-static int
+/* A local call, run by whoever waits for it. */
+static inline bool
+run_here(pinion_port *port, pinion_response r, int64_t timeout_ns)
+{
+	return port->worker != NULL && timeout_ns < 0 &&
+	    pinioni_worker_run_inline(port->worker, r) &&
+	    slot_poll(&port->memory.slots[r.slot], r.generation);
+}
+
+static inline int
 wait_for(pinion_port *port, pinion_response r, int64_t timeout_ns)
 {
-	int at;
+	struct slot_note *note = port_note_of(port, r);
+	const struct slot *slot = &port->memory.slots[r.slot];
 
-	if (port_is_failed(r))
-		return failure_code(r);
-	if (!response_is_ours(port, r))
-		return -ESTALE;
-	at = wait_any(port, &r, 1, timeout_ns);
-	if (at < 0)
-		return at;
-	count_done(port, r.slot);
-	return port->memory.slots[r.slot].status;
+	if (note == NULL)
+		return port_is_failed(r) ? failure_code(r) : -ESTALE;
+	if (!slot_poll(slot, r.generation) && !run_here(port, r, timeout_ns)) {
+		int at = wait_more(port, r, timeout_ns);
+
+		if (at < 0)
+			return at;
+	}
+	port_count_done(port, note);
+	return slot->status;
 }
 
 static int
@@ -248,42 +243,44 @@ pinion_wait_any(const pinion_response *r, unsigned count, int64_t timeout_ns)
 		return err;
 	err = 0; /* it was set for the case that there is no port */
 	for (unsigned i = 0; i < count && err == 0; i++)
-		if (!response_is_ours(port, r[i]))
+		if (port_note_of(port, r[i]) == NULL)
 			err = -ESTALE;
 	if (err == 0)
-		err = wait_any(port, r, count, timeout_ns);
+		err = find_done(port, r, count);
+	if (err == -EAGAIN)
+		err = wait_many(port, r, count, timeout_ns);
 	port_leave(shell);
 	return err;
 }
 
 /* ---- giving back ---------------------------------------------------------------------------- */
 
-/* A response of a handler is on its request's list: it is taken off. */
-static void
-detach(pinion_port *port, uint16_t slot)
+/* A response of a handler is on its request's list: it is taken off. False: it is another request's. */
+static bool
+detach(pinion_port *port, struct slot_note *note)
 {
-	struct pinion_request *r = port->worker == NULL ? NULL : port->worker->current;
+	struct pinion_request *r = port->worker->current;
 	uint16_t *at = r == NULL ? NULL : &r->owned;
 
-	if (!port->notes[slot].attached)
-		return;
 	for (; at != NULL && *at != SLOT_NONE; at = &port->notes[*at].next)
-		if (*at == slot) {
-			*at = port->notes[slot].next;
-			port->notes[slot].attached = false;
-			return;
+		if (&port->notes[*at] == note) {
+			*at = note->next;
+			note->marks &= (uint8_t)~MARK_ATTACHED;
+			return true;
 		}
+	return false;
 }
 
 static void
 release(pinion_port *port, pinion_response r)
 {
-	if (port_is_failed(r) || !response_is_ours(port, r))
+	struct slot_note *note = port_note_of(port, r);
+
+	if (note == NULL)
 		return;
-	detach(port, (uint16_t)r.slot);
-	if (port->notes[r.slot].attached)
-		return; /* another request's: it goes with that */
-	pinioni_port_release_slot(port, (uint16_t)r.slot);
+	if ((note->marks & MARK_ATTACHED) != 0 && !detach(port, note))
+		return; /* it goes with that */
+	port_release(port, note);
 }
 
 void
@@ -388,7 +385,7 @@ pinion_response_error(pinion_response r)
 	}
 	if (port_is_failed(r))
 		e = error_of_failure(port, r);
-	else if (response_is_ours(port, r))
+	else if (port_note_of(port, r) != NULL)
 		e = error_of_slot(port, r);
 	else
 		e = (pinion_error){ .code = -ESTALE,

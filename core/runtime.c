@@ -317,7 +317,7 @@ pinion_start_with(const pinion_start_options *o)
 	if (o->runtime == NULL)
 		return refuse(o, -EINVAL, "runtime is NULL");
 	*o->runtime = NULL;
-	rt = calloc(1, sizeof *rt);
+	rt = pinioni_lines_take(sizeof *rt);
 	if (rt == NULL)
 		return refuse(o, -ENOMEM, "no memory");
 	pinioni_heap_init(&rt->heap, HEAP_ANY_NODE);
@@ -343,7 +343,7 @@ count_left(struct worker *w, void *arg)
 	uint32_t *left = arg;
 
 	pinioni_port_sweep(w->port);
-	*left += w->queued + w->outbox_messages + w->fibers_busy + (w->all != NULL ? 1 : 0);
+	*left += w->queued + w->outbox_messages + w->fibers_busy + pinioni_worker_requests(w);
 }
 
 static uint64_t

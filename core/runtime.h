@@ -97,7 +97,7 @@ runtime_phase(const struct pinion_runtime *rt)
 }
 
 void pinioni_runtime_log(struct pinion_runtime *rt, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3), cold));
 
 /* housekeeping.c: the port's thread is done with it. */
 void pinioni_keeper_take(struct pinion_runtime *rt, pinion_port *port);

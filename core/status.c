@@ -89,7 +89,7 @@ static void
 count_port(pinion_port *p, pinion_census *c)
 {
 	pinioni_port_sweep(p);
-	c->slots += p->taken;
+	c->slots += port_taken(p);
 	c->blocks += p->arena.blocks;
 	c->borrowed += p->loan_count;
 }
@@ -138,7 +138,7 @@ pinion_port_look(pinion_port *given, pinion_port_status *status)
 		return;
 	pinioni_port_sweep(p);
 	*status = (pinion_port_status){ .slots = p->memory.slot_count,
-		.slots_taken = p->taken,
+		.slots_taken = port_taken(p),
 		.arena_bytes = p->memory.arena_size,
 		.blocks = p->arena.blocks,
 		.sleeps = p->sleeps,

@@ -215,15 +215,14 @@ find_done(const pinion_port *port, const pinion_response *responses, unsigned co
 	return -1;
 }
 
-/* A call that waits at the head of our own queue runs on this stack. */
-static bool
-run_inline(struct worker *w, const pinion_response *r)
+bool
+pinioni_worker_run_inline(struct worker *w, pinion_response r)
 {
 	struct pinion_request *head = w->queue;
 	struct pinion_request *current = w->current;
 
-	if (head == NULL || head->port != w->port || head->message.slot != r->slot ||
-	    request_generation(head) != r->generation || w->stack_depth >= INLINE_DEPTH_MAX ||
+	if (w->canceling || head == NULL || head->port != w->port || head->message.slot != r.slot ||
+	    request_generation(head) != r.generation || w->stack_depth >= INLINE_DEPTH_MAX ||
 	    head->replica->ongoing >= head->replica->deployment->max_ongoing)
 		return false;
 	w->queue = head->next;
@@ -257,13 +256,12 @@ pinioni_worker_await(
 	struct fiber *self = w->current_fiber;
 	int at, err;
 
-	while ((at = find_done(w->port, responses, count)) < 0) {
+	do {
 		if (w->canceling)
 			return -ECANCELED;
 		if (deadline != 0 && clock_now(&w->runtime->clock) >= deadline)
 			return -EAGAIN;
-		/* Not within a time: what runs on our stack ends when it likes. */
-		if (count == 1 && deadline == 0 && run_inline(w, &responses[0]))
+		if (count == 1 && deadline == 0 && pinioni_worker_run_inline(w, responses[0]))
 			continue;
 		err = deadline != 0 ? pinioni_worker_timer(w, deadline, self) : 0;
 		if (err == 0 && arm(w, responses, count, self))
@@ -274,7 +272,7 @@ pinioni_worker_await(
 			pinioni_worker_timer_drop(w, self);
 		if (err != 0)
 			return err;
-	}
+	} while ((at = find_done(w->port, responses, count)) < 0);
 	return at;
 }
 

@@ -127,7 +127,7 @@ pinioni_shell_open(uint64_t key, bool is_default, struct port_shell **out)
 		err = -ECANCELED;
 		goto undo_lock;
 	}
-	shell = calloc(1, sizeof *shell);
+	shell = pinioni_lines_take(sizeof *shell);
 	err = shell == NULL ? -ENOMEM : pinioni_port_create(rt, NULL, &shell->port);
 	if (err != 0)
 		goto undo_shell;
@@ -191,9 +191,11 @@ pinioni_shells_close(struct pinion_runtime *rt)
 	/* Every thread's `inside` is visible now, and every later enter sees `closed`. */
 	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 	for (struct port_shell *s = rt->shells; s != NULL; s = s->runtime_next) {
+		uint32_t inside;
+
 		/* I; ended by the thread inside, whose calls have all ended. */
-		while (atomic_load_explicit(&s->inside, memory_order_acquire) != 0)
-			(void)pinioni_futex_wait(&s->inside, 1, 1000000);
+		while ((inside = atomic_load_explicit(&s->inside, memory_order_acquire)) != 0)
+			(void)pinioni_futex_wait(&s->inside, inside, 1000000);
 		pinioni_keeper_take(rt, s->port);
 		s->port = NULL;
 	}

@@ -24,9 +24,9 @@
 #include "core/runtime.h"
 
 struct port_shell {
-	_Atomic uint32_t inside; /* W thread   R stopper */
+	_Atomic uint32_t
+	    inside; /* W thread   R stopper   how deep: a caller-driven wait runs handlers */
 	_Atomic uint32_t closed; /* W stopper  R thread */
-	uint32_t depth;          /* nested: a caller-driven wait runs handlers */
 	uint64_t runtime_key;
 	pinion_port *port;               /* not looked into before `closed` */
 	uint16_t index;                  /* of the port */
@@ -91,20 +91,21 @@ port_word(const pinion_port *port)
 static inline void
 port_leave(struct port_shell *shell)
 {
-	if (shell != NULL && --shell->depth == 0) {
-		/* I */
-		atomic_store_explicit(&shell->inside, 0, memory_order_release);
+	if (shell != NULL) {
+		/* I; relaxed: one writer. */
+		atomic_store_explicit(&shell->inside,
+		    atomic_load_explicit(&shell->inside, memory_order_relaxed) - 1,
+		    memory_order_release);
 	}
 }
 
 static inline pinion_port *
 port_enter_shell(struct port_shell *shell, struct port_shell **out, int *err)
 {
-	if (shell->depth++ == 0) {
-		/* relaxed: membarrier on the other side orders it before the look at `closed`. */
-		atomic_store_explicit(&shell->inside, 1, memory_order_relaxed);
-		atomic_signal_fence(memory_order_seq_cst);
-	}
+	/* relaxed twice: one writer; membarrier on the other side orders it before the look at `closed`. */
+	atomic_store_explicit(&shell->inside,
+	    atomic_load_explicit(&shell->inside, memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
 	/* K */
 	if (atomic_load_explicit(&shell->closed, memory_order_acquire) != 0) {
 		port_leave(shell);

@@ -15,8 +15,10 @@ const char *pinioni_kind_name(pinion_kind kind);
 static inline bool
 kind_is_scalar(pinion_kind kind)
 {
-	return kind == PINION_KIND_BOOL || kind == PINION_KIND_I64 || kind == PINION_KIND_U64 ||
-	    kind == PINION_KIND_F64 || kind == PINION_KIND_HANDLE;
+	const unsigned scalars = 1u << PINION_KIND_BOOL | 1u << PINION_KIND_I64 |
+	    1u << PINION_KIND_U64 | 1u << PINION_KIND_F64 | 1u << PINION_KIND_HANDLE;
+
+	return (unsigned)kind < 32 && (scalars >> kind & 1) != 0;
 }
 
 static inline bool

@@ -23,7 +23,7 @@
 static void
 take_message(struct worker *w, struct lane_rx *rx)
 {
-	struct pinion_request *r = pinioni_worker_take_request(w);
+	struct pinion_request *r = worker_take_request(w);
 	struct message m;
 
 	if (r != NULL) {
@@ -211,6 +211,17 @@ offer_next(struct worker *w, const struct replica *busy)
 	}
 }
 
+/* Who waits for it will be sent on when it has ended: the lane's line is fetched meanwhile. */
+static void
+want_next_stage(struct worker *w, const struct pinion_request *r)
+{
+	unsigned to = r->replica->worker->index;
+	struct message *cell = to == w->index ? NULL : worker_claim(w, to);
+
+	if (cell != NULL)
+		line_want(cell);
+}
+
 /* False: nothing to start. */
 static bool
 run_next(struct worker *w)
@@ -228,6 +239,8 @@ run_next(struct worker *w)
 		return true;
 	}
 	offer_next(w, replica);
+	if (r->dependents != NULL)
+		want_next_stage(w, r->dependents);
 	pinioni_request_run(r);
 	return true;
 }
@@ -244,7 +257,8 @@ pinioni_request_run(struct pinion_request *r)
 	publish_depth(w);
 	r->state = REQUEST_RUNNING;
 	board_count(w->line, COUNT_STARTED, 1);
-	if (pinioni_record_decode(r) != 0)
+	r->is_plain = record_is_plain(&r->message, r->method);
+	if (!r->is_plain && pinioni_record_decode(r) != 0)
 		return; /* failed, and gone */
 	r->inside = true;
 	w->current = r;

@@ -97,7 +97,6 @@ struct worker {
 	uint32_t parked;         /* waiting for their replica */
 	uint32_t ongoing;        /* started, and not ended */
 	struct replica *crowded; /* replicas for which requests may be parked */
-	struct pinion_request *all;
 	struct pinion_request *pool;
 	_Atomic(struct pinion_request *)
 	    *chunks; /* POOL_CHUNKS_MAX; W worker  R those with a token */
@@ -120,7 +119,6 @@ struct worker {
 	bool canceling;
 	uint64_t idle_since; /* ticks; 0: busy */
 	unsigned work;       /* done in this turn */
-	uint32_t next_lane;
 };
 
 /* Runs it on the worker's thread, and waits. In caller-driven mode: on this one. */
@@ -152,8 +150,12 @@ void pinioni_worker_free_pool(struct worker *w);
  * drives, or when called from within a turn. */
 unsigned pinioni_worker_turn(struct worker *w);
 
-struct pinion_request *pinioni_worker_take_request(struct worker *w);
-void pinioni_worker_give_request(struct worker *w, struct pinion_request *r);
+/* More requests for the pool. False: no memory. */
+bool pinioni_worker_grow_pool(struct worker *w);
+/* How many there are, taken or not. The worker's thread. */
+uint32_t pinioni_worker_pool_size(const struct worker *w);
+/* How many are taken: a look at each. The worker's thread. */
+uint32_t pinioni_worker_requests(struct worker *w);
 /* By its place in the pool, as a message or a token names it. NULL: there is none. Any thread. */
 struct pinion_request *pinioni_worker_request_at(struct worker *w, uint32_t index);
 void pinioni_worker_drop_placeholder(struct worker *w, struct pinion_request *r);
@@ -176,11 +178,49 @@ void pinioni_worker_timer_drop(struct worker *w, struct fiber *f);
 /* Suspends until a slot of another port is DONE. */
 int pinioni_worker_await_stranger(struct worker *w, struct slot *slot, uint64_t generation)
     __attribute__((warn_unused_result));
-/* Suspends until the slot is DONE, `deadline` (0: none) is past, or all ends. */
+/* A call that waits at the head of our own queue runs on this stack. False: it is not there. Not for a wait
+ * within a time: what runs on our stack ends when it likes. */
+bool pinioni_worker_run_inline(struct worker *w, pinion_response response);
+/* Suspends until one that is not yet DONE is, `deadline` (0: none) is past, or all ends. */
 int pinioni_worker_await(struct worker *w, const pinion_response *responses, unsigned count,
     uint64_t deadline) __attribute__((warn_unused_result));
 /* Rings a worker that sleeps. Ordered by the caller. */
 void pinioni_worker_ring(struct pinion_runtime *rt, unsigned worker);
+
+/* NULL: no memory. */
+static inline struct pinion_request *
+worker_take_request(struct worker *w)
+{
+	struct pinion_request *r;
+
+	if (w->pool == NULL && !pinioni_worker_grow_pool(w))
+		return NULL;
+	r = w->pool;
+	w->pool = r->next;
+	r->lane = NULL;
+	r->custody = NULL;
+	r->state = REQUEST_QUEUED;
+	r->answered = r->counted = r->inside = false;
+	return r;
+}
+
+/* Nothing waits for it, and it holds nothing. */
+static inline void
+worker_give_request(struct worker *w, struct pinion_request *r)
+{
+	assert(r->dependents == NULL && r->memory == NULL && r->owned == SLOT_NONE);
+	r->state = REQUEST_FREE;
+	r->next = w->pool;
+	w->pool = r;
+}
+
+/* Where a message for that other worker can be written, to be sent by pinioni_port_publish. NULL: it has to
+ * wait in the outbox. */
+static inline struct message *
+worker_claim(struct worker *w, unsigned to)
+{
+	return w->outboxes[to].count != 0 ? NULL : lane_claim(&w->port->tx[to]);
+}
 
 /* NULL: there is no such slot, or memory is used up. */
 static inline struct custody_entry *

@@ -145,12 +145,19 @@ slot_watch(struct slot *s, uint64_t generation)
 static inline void
 slot_write(struct slot *s, const void *bytes, uint32_t length)
 {
-	for (uint32_t at = 0; at < length; at += 8) {
-		uint64_t word = 0;
+	uint32_t whole = length / 8, rest = length % 8;
+	uint64_t word;
 
-		memcpy(&word, (const char *)bytes + at, length - at < 8 ? length - at : 8);
+	for (uint32_t i = 0; i < whole; i++) {
+		memcpy(&word, (const char *)bytes + (size_t)i * 8, 8);
 		/* V */
-		atomic_store_explicit(&s->bytes[at / 8], word, memory_order_release);
+		atomic_store_explicit(&s->bytes[i], word, memory_order_release);
+	}
+	if (rest != 0) {
+		word = 0;
+		memcpy(&word, (const char *)bytes + (size_t)whole * 8, rest);
+		/* V */
+		atomic_store_explicit(&s->bytes[whole], word, memory_order_release);
 	}
 }
 

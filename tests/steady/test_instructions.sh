@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a call may cost, in instructions: submit, complete (a turn that runs it, and one that finds nothing),
-# read, release. So that no later feature slows them unseen.
+# read, release; the same of a call to the own worker, which is run while its result is waited for. So that no later feature slows them unseen.
 #   test_instructions.sh COUNTED LIMITS [--write]
 # LIMITS has a line each: the function, and how many instructions a call of it takes. More than that by a
 # hundredth fails; --write renews the file, in a commit that says why.
@@ -12,24 +12,31 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
 # Instructions in and below each function, for so many calls.
-count() { # CALLS FILE
-	valgrind --tool=callgrind --callgrind-out-file="$tmp/out" "$counted" "$1" >"$tmp/log" 2>&1 || {
+count() { # MODE CALLS FUNCTIONS
+	valgrind --tool=callgrind --callgrind-out-file="$tmp/out" "$counted" "$2" "$1" >"$tmp/log" 2>&1 || {
 		cat "$tmp/log" >&2
 		exit 1
 	}
 	callgrind_annotate --inclusive=yes --threshold=100 "$tmp/out" 2>/dev/null | tr -d ',' |
-		sed -nE 's/^ *([0-9]+) .*[:?](pinion_(call_on|work|result_on_into|release_on))( .*)?$/\2 \1/p' |
-		sort -u >"$2"
+		sed -nE "s/^ *([0-9]+) .*[:?](pinion_($3))( .*)?\$/\2 \1/p" | sort -u
+}
+
+# What one call more takes in each.
+each() { # MODE FUNCTIONS
+	count "$1" $calls "$2" >"$tmp/few"
+	count "$1" $((2 * calls)) "$2" >"$tmp/many"
+	join "$tmp/few" "$tmp/many" | awk -v calls=$calls '{ printf "%s %.0f\n", $1, ($3 - $2) / calls }'
 }
 
 command -v valgrind >/dev/null || {
 	echo "no valgrind"
 	exit 77
 }
-count $calls "$tmp/few"
-count $((2 * calls)) "$tmp/many"
-join "$tmp/few" "$tmp/many" | awk -v calls=$calls '{ printf "%s %.0f\n", $1, ($3 - $2) / calls }' >"$tmp/now"
-[ "$(wc -l <"$tmp/now")" -eq 4 ] || {
+{
+	each remote 'call_on_values|work|result_on_into|release_on'
+	each local 'call_values|result_into|release'
+} | sort >"$tmp/now"
+[ "$(wc -l <"$tmp/now")" -eq 7 ] || {
 	echo "functions are missing in the profile:"
 	cat "$tmp/now"
 	exit 1

@@ -355,7 +355,7 @@ relay_fan(void *replica, pinion_request *req)
 		err = pinion_result(r[at], &got);
 		if (err != 0)
 			return err;
-		sum += got;
+		sum = (int64_t)((uint64_t)sum + (uint64_t)got);
 		r[at] = r[--left];
 	}
 	return pinion_reply(req, sum);

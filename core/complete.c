@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/complete.c - how a request ends: dependents go on, the result is written, its slot completed, whoever
+ * asked is told, what it held is given back.
+ *
+ *   answer --> dependents whose last argument it was --> result --> slot DONE --> custody --> the others
+ *              (they are the critical path)                           |
+ *                                                                     '--> TELL, FOREIGN: tell
+ */
+#include "core/request.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/custody.h"
+#include "core/record.h"
+#include "core/runtime.h"
+#include "core/thread.h"
+#include "core/value.h"
+#include "shm/bell.h"
+
+static void
+release_owned(struct pinion_request *r)
+{
+	pinion_port *port = r->worker->port;
+
+	for (uint16_t slot = r->owned, next; slot != SLOT_NONE; slot = next) {
+		next = port->notes[slot].next;
+		port->notes[slot].marks &= (uint8_t)~MARK_ATTACHED;
+		port_release(port, &port->notes[slot]);
+	}
+	r->owned = SLOT_NONE;
+}
+
+static void
+release_memory(struct pinion_request *r)
+{
+	while (r->memory != NULL) {
+		struct request_memory *next = r->memory->next;
+
+		pinioni_heap_give(r->worker->heap, r->memory, r->memory->size);
+		r->memory = next;
+	}
+}
+
+/* Answered or handed on, and its handler has returned. */
+void
+pinioni_request_end(struct pinion_request *r)
+{
+	struct worker *w = r->worker;
+	struct replica *replica = r->replica;
+
+	if (r->inside)
+		return;
+	if (r->owned != SLOT_NONE)
+		release_owned(r);
+	if (r->memory != NULL)
+		release_memory(r);
+	if (r->counted) {
+		r->counted = false;
+		replica->ongoing--;
+		w->ongoing--;
+		if (replica->waiting != NULL)
+			pinioni_worker_unpark(w, replica);
+	}
+	worker_give_request(w, r);
+}
+
+struct failing
+pinioni_request_failing(const struct pinion_request *r, enum pinion_origin origin, const char *text)
+{
+	return (struct failing){ .origin = origin,
+		.deployment = r->method->deployment->index,
+		.method = r->method->index,
+		.text = text };
+}
+
+static void
+write_fault(pinion_port *port, uint16_t slot, const struct failing *why)
+{
+	struct fault *f = &port->memory.faults[slot];
+	size_t length = why->text == NULL ? 0 : strnlen(why->text, FAULT_TEXT - 1);
+
+	f->origin = (uint16_t)why->origin;
+	f->deployment = why->deployment;
+	f->method = why->method;
+	f->length = (uint8_t)length;
+	if (length != 0)
+		memcpy(f->text, why->text, length);
+}
+
+/* What a result's slot says when the request failed. */
+__attribute__((noinline, cold)) static void
+write_failure(const struct pinion_request *r, const struct outcome *o, struct slot *slot)
+{
+	slot->status = o->status;
+	slot->length = 0; /* whoever copies a fault copies no earlier call's result */
+	if (!o->in_place)
+		write_fault(r->port, r->message.slot, o->why);
+}
+
+static inline void
+write_result(const struct pinion_request *r, const struct outcome *o, struct slot *slot)
+{
+	if ((r->message.flags & MESSAGE_STAMP) != 0)
+		slot->stamp = clock_ticks();
+	if (o->status != 0) {
+		write_failure(r, o, slot);
+		return;
+	}
+	slot->status = 0;
+	slot->length = o->length;
+	if (o->in_place)
+		return;
+	if (o->length <= SLOT_BYTES)
+		slot_write(slot, o->bytes, o->length);
+	else
+		memcpy(pinioni_request_place(r, o->length), o->bytes, o->length);
+}
+
+void
+pinioni_request_put(struct pinion_request *r, const struct outcome *o, const char *text)
+{
+	struct failing why = pinioni_request_failing(r, PINION_ORIGIN_HANDLER, text);
+
+	if (o->status == 0)
+		write_result(r, o, &r->port->memory.slots[r->message.slot]);
+	else
+		write_fault(r->port, r->message.slot, &why);
+}
+
+/* Whoever asked is told; the ordered look is made only then. */
+__attribute__((noinline)) static void
+tell(struct worker *w, pinion_port *port, uint16_t slot, unsigned flags)
+{
+	struct pinion_runtime *rt = w->runtime;
+
+	if ((flags & SLOT_FOREIGN) != 0) {
+		pinioni_futex_wake(
+		    (const _Atomic uint32_t *)(const void *)&port->memory.slots[slot].word);
+		bell_order();
+		for (unsigned i = 0; i < rt->worker_count; i++)
+			if (epoch_is_asleep(epoch_look(&rt->board.workers[i].epoch)))
+				pinioni_worker_ring(rt, i);
+	}
+	if ((flags & SLOT_TELL) == 0)
+		return;
+	if (port == w->port) {
+		pinioni_port_told(port, slot);
+		return;
+	}
+	ready_add(port->memory.ready, slot);
+	bell_order();
+	if (port->worker != NULL) {
+		if (epoch_is_asleep(epoch_look(&port->worker->line->epoch)))
+			pinioni_worker_ring(rt, port->worker->index);
+	} else {
+		pinioni_port_ring(port);
+	}
+}
+
+/* A dependent that was pushed behind is taken along; this starts nothing. */
+__attribute__((noinline)) static void
+look_behind(struct worker *w, struct pinion_request *r)
+{
+	struct lane_rx *lane = r->lane;
+	struct message m;
+	unsigned taken = 0;
+
+	while (taken < LOOK_AHEAD && r->dependents == NULL && lane_peek(lane) != NULL) {
+		lane_take(lane, &m);
+		pinioni_request_accept(w, &m, lane);
+		taken++;
+	}
+	lane_settle(lane);
+	board_count(w->line, COUNT_TAKEN, taken);
+}
+
+/* Its last argument is there, and its worker another: written straight into the lane. Put together in the
+ * request and copied, its short stores would stall the copy's long loads. False: not so simple. */
+static bool
+send_settled(struct worker *w, struct pinion_request *r, const struct arrival *a)
+{
+	unsigned to = r->replica->worker->index;
+	struct message *cell = to == w->index ? NULL : worker_claim(w, to);
+
+	if (cell == NULL || !pinioni_record_settle_to(w, &r->message, cell, r->method, a))
+		return false;
+	cell->flags = follow_flags(r->message.flags, FOLLOWS_NONE);
+	cell->trail = 0;
+	pinioni_port_publish(w->port, to);
+	board_count(w->line, COUNT_CHAINED, 1);
+	board_count(w->line, COUNT_SENT, 1);
+	worker_give_request(w, r);
+	return true;
+}
+
+/* Those whose last argument this is go on before the slot is completed: they are the critical path. */
+__attribute__((noinline)) static struct pinion_request *
+dispatch_early(struct pinion_request *r, const struct outcome *o)
+{
+	struct arrival a = { .kind = o->kind, .port = r->message.port, .slot = r->message.slot };
+	struct pinion_request *list = dependents_detach(r), *rest = NULL, **end = &rest;
+
+	if (o->status == 0 && !o->in_place && kind_is_scalar(o->kind))
+		memcpy(&a.bits, o->bytes, sizeof a.bits);
+	else
+		a.kind = PINION_KIND_NONE;
+	for (struct pinion_request *next; list != NULL; list = next) {
+		next = list->next;
+		if (a.kind != PINION_KIND_NONE) {
+			if (send_settled(r->worker, list, &a))
+				continue;
+			pinioni_record_settle(r->worker, &list->message, list->method, &a);
+		}
+		if (list->message.refs == 0) {
+			pinioni_request_route(list);
+			continue;
+		}
+		list->next = NULL;
+		*end = list;
+		end = &list->next;
+	}
+	return rest;
+}
+
+/* Those that have another argument to look at. */
+__attribute__((noinline)) static void
+route_all(struct pinion_request *list)
+{
+	for (struct pinion_request *next; list != NULL; list = next) {
+		next = list->next;
+		pinioni_request_route(list);
+	}
+}
+
+static inline void
+complete_slot(struct pinion_request *r, const struct outcome *o)
+{
+	struct worker *w = r->worker;
+	pinion_port *port = r->port;
+	uint16_t at = r->message.slot;
+	struct slot *slot = &port->memory.slots[at];
+	struct pinion_request *rest = NULL;
+	unsigned flags;
+
+	if (r->dependents == NULL && r->lane != NULL && lane_peek(r->lane) != NULL)
+		look_behind(w, r);
+	if (r->dependents != NULL)
+		rest = dispatch_early(r, o);
+	write_result(r, o, slot);
+	if (port == w->port && (port->notes[at].marks & MARK_SHARED) == 0)
+		flags = slot_complete_own(slot, request_generation(r), (unsigned)o->kind);
+	else
+		flags = slot_complete(slot, request_generation(r), (unsigned)o->kind);
+	custody_leave(w, r, 0, 0);
+	if (rest != NULL)
+		route_all(rest);
+	if (flags != 0)
+		tell(w, port, at, flags);
+}
+
+void
+pinioni_request_complete(struct pinion_request *r, const struct outcome *o)
+{
+	assert(!r->answered);
+	r->answered = true;
+	if (o->status != 0)
+		board_count(r->worker->line, COUNT_FAILED, 1);
+	if (r->port != NULL)
+		complete_slot(r, o);
+	pinioni_request_end(r);
+}
+
+void
+pinioni_request_fail(
+    struct pinion_request *r, int code, enum pinion_origin origin, const char *format, ...)
+{
+	char text[FAULT_TEXT];
+	struct failing why;
+	struct outcome o = { .status = code, .why = &why };
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list); /* a text cut short is fine */
+	va_end(list);
+	why = pinioni_request_failing(r, origin, text);
+	if (r->port == NULL)
+		pinioni_runtime_log(r->worker->runtime, "a post to %s.%s failed: %s (%d)",
+		    r->method->deployment->name, r->method->name, text, code);
+	pinioni_request_complete(r, &o);
+}
+
+void
+pinioni_request_relay(struct pinion_request *r, uint16_t at)
+{
+	pinion_port *port = r->worker->port;
+	const struct slot *slot = &port->memory.slots[at];
+	const struct fault *fault = &port->memory.faults[at];
+	/* relaxed: it was seen DONE by whoever told us. */
+	uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+	char text[FAULT_TEXT];
+	struct failing why = { .origin = PINION_ORIGIN_UPSTREAM, .text = text };
+	struct outcome o = { .status = slot->status,
+		.kind = (pinion_kind)slot_word_kind(word),
+		.length = slot->length,
+		.bytes = slot->bytes,
+		.why = &why };
+
+	if (o.status != 0) {
+		(void)snprintf(text, sizeof text, "%.*s", (int)fault->length, fault->text);
+		why.deployment = fault->deployment;
+		why.method = fault->method;
+	} else if (o.length > SLOT_BYTES) {
+		o.bytes = arena_at(&port->arena, port->memory.places[at].at);
+	}
+	if (o.status == 0 && !r->method->any_params &&
+	    !pinioni_kind_may_convert(o.kind, r->method->returns.kind))
+		pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
+		    "%s.%s declares to return %s and answers with a response that is %s",
+		    r->method->deployment->name, r->method->name,
+		    pinioni_kind_name(r->method->returns.kind), pinioni_kind_name(o.kind));
+	else if (o.status == 0 && o.length > SLOT_BYTES && r->port != NULL &&
+	    pinioni_request_place(r, o.length) == NULL)
+		pinioni_request_fail(r, -EMSGSIZE, PINION_ORIGIN_HANDLER,
+		    "the response has %u bytes and %s.%s may answer %u", o.length,
+		    r->method->deployment->name, r->method->name, r->method->result_size);
+	else
+		pinioni_request_complete(r, &o);
+}
+
+/* NULL: the caller reserved less. */
+void *
+pinioni_request_place(const struct pinion_request *r, uint32_t length)
+{
+	const struct result_place *place = &r->port->memory.places[r->message.slot];
+
+	if (place->size < length)
+		return NULL;
+	return segment_at(&r->port->memory.segment,
+	    r->port->memory.arena_base + (uint64_t)place->at * ARENA_GRANULE, length);
+}
