@@ -226,9 +226,9 @@ dispatch(pinion_port *port, const struct method *method, struct slot_note *note,
 	m->target = (uint16_t)replica;
 	stop = pinioni_call_first_stop(port, m, method, worker);
 	if (port->worker != NULL && stop == port->worker->index) {
-		pinioni_request_accept(port->worker, m, NULL);
+		pinioni_request_accept(port->worker, m);
 	} else if (port->worker != NULL) {
-		pinioni_worker_send(port->worker, stop, m);
+		(void)pinioni_worker_send(port->worker, stop, m); /* a call: then it has failed */
 	} else if (pinioni_port_push(port, stop, m) != 0) {
 		*text = "the lane to the worker is full";
 		return -ENOBUFS;

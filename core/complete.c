@@ -166,14 +166,11 @@ __attribute__((noinline)) static void
 look_behind(struct worker *w, struct pinion_request *r)
 {
 	struct lane_rx *lane = r->lane;
-	struct message m;
 	unsigned taken = 0;
 
-	while (taken < LOOK_AHEAD && r->dependents == NULL && lane_peek(lane) != NULL) {
-		lane_take(lane, &m);
-		pinioni_request_accept(w, &m, lane);
+	while (taken < LOOK_AHEAD && r->dependents == NULL && lane_peek(lane) != NULL &&
+	    pinioni_request_take_call(w, lane))
 		taken++;
-	}
 	lane_settle(lane);
 	board_count(w->line, COUNT_TAKEN, taken);
 }

@@ -430,7 +430,8 @@ int pinion_forward(pinion_request *req, pinion_handle handle, pinion_args args) 
 /* Ends the handler with an error and its text. Returns `error`, to be returned. */
 int pinion_fail(pinion_request *req, int error, const char *format, ...)
     PINION_PRINTF(3, 4) PINION_MUST_CHECK;
-/* Answered later, with the token, from any thread of the process. -EALREADY. */
+/* Answered later, with the token, from any thread of the process. -EALREADY. -ENOMEM: not sent, the token stays
+ * good. */
 int pinion_defer(pinion_request *req, pinion_token *token) PINION_MUST_CHECK;
 int pinion_token_reply_value(pinion_token token, pinion_value value) PINION_MUST_CHECK;
 int pinion_token_fail(pinion_token token, int error, const char *format, ...)

@@ -23,7 +23,8 @@ int
 pinioni_worker_make_pool(struct worker *w)
 {
 	w->chunks = pinioni_heap_take(&w->runtime->heap, POOL_CHUNKS_MAX * sizeof(void *));
-	return w->chunks == NULL ? -ENOMEM : 0;
+	w->reserve = w->chunks == NULL ? NULL : worker_take_request(w);
+	return w->reserve == NULL ? -ENOMEM : 0;
 }
 
 bool
@@ -77,7 +78,7 @@ pinioni_worker_requests(struct worker *w)
 
 	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++)
 		taken += pinioni_worker_request_at(w, i)->state != REQUEST_FREE;
-	return taken;
+	return taken - (w->reserve != NULL);
 }
 
 /* ---- custody -------------------------------------------------------------------------------- */
@@ -190,26 +191,25 @@ grow_outbox(struct worker *w, struct outbox *o)
 	return true;
 }
 
-void
+bool
 pinioni_worker_send(struct worker *w, unsigned to, const struct message *m)
 {
 	struct outbox *o = &w->outboxes[to];
 
 	board_count(w->line, COUNT_SENT, 1);
 	if (to == w->index) {
-		pinioni_request_accept(w, m, NULL);
-		return;
+		pinioni_request_accept(w, m);
+		return true;
 	}
 	if (o->count == 0 && pinioni_port_push(w->port, to, m) == 0)
-		return;
-	if (o->count == o->room && !grow_outbox(w, o)) {
-		/* Bounded by the slots outstanding: this is a machine without memory. */
-		board_count(w->line, COUNT_REFUSED, 1);
-		return;
-	}
+		return true;
+	/* Bounded by the slots outstanding: this is a machine without memory. */
+	if (o->count == o->room && !grow_outbox(w, o))
+		return pinioni_request_reject(w, m);
 	o->messages[(o->first + o->count) & (o->room - 1)] = *m;
 	o->count++;
 	w->outbox_messages++;
+	return true;
 }
 
 void

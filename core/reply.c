@@ -462,10 +462,8 @@ send_answer(pinion_port *port, pinion_request *r, const struct outcome *o)
 	m.method = (uint8_t)o->kind;
 	m.refs = 0;
 	memcpy(m.record, &answered, sizeof answered);
-	if (port->worker != NULL) {
-		pinioni_worker_send(port->worker, w->index, &m);
-		return 0;
-	}
+	if (port->worker != NULL)
+		return pinioni_worker_send(port->worker, w->index, &m) ? 0 : -ENOMEM;
 	/* Ended by the worker, who takes what is there; in a caller-driven runtime by whoever waits. */
 	while (pinioni_port_push(port, w->index, &m) != 0) {
 		pinioni_port_order(port);
@@ -501,7 +499,11 @@ answer(pinion_token token, const pinion_value *v, int error, const char *text)
 	}
 	if (r->port != NULL)
 		pinioni_request_put(r, &o, text);
-	(void)send_answer(port, r, &o); /* has no failure */
+	if (send_answer(port, r, &o) != 0) {
+		err = -ENOMEM;
+		/* T: the token is good again. */
+		atomic_store_explicit(&r->token, token.generation, memory_order_release);
+	}
 	port_leave(shell);
 	return err;
 }

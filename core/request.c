@@ -48,7 +48,7 @@ send_on(struct worker *w, struct pinion_request *r, unsigned to, int argument, u
 
 	m->flags = follow_flags(m->flags, argument);
 	m->trail = (uint16_t)trail;
-	pinioni_worker_send(w, to, m);
+	(void)pinioni_worker_send(w, to, m); /* or it has failed */
 	worker_give_request(w, r);
 }
 
@@ -276,29 +276,88 @@ pinioni_request_start(
 	begin(r->worker, r, NULL);
 }
 
-void
-pinioni_request_admit(struct pinion_request *r, struct lane_rx *lane)
+static void
+admit(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
 {
-	struct worker *w = r->worker;
-
-	if (!resolve(w, r)) {
+	if (resolve(w, r))
+		begin(w, r, lane);
+	else
 		admit_other(r);
-		return;
+}
+
+/* An answer needs no request of its own. */
+__attribute__((noinline, cold)) static bool
+take_answer(struct worker *w, struct lane_rx *lane)
+{
+	struct message m;
+
+	lane_copy(lane, &m);
+	if (m.kind != MESSAGE_ANSWERED)
+		return false;
+	lane_skip(lane);
+	accept_answered(w, &m);
+	return true;
+}
+
+bool
+pinioni_request_take(struct worker *w, struct lane_rx *lane)
+{
+	struct pinion_request *r = worker_take_request(w);
+
+	if (r == NULL)
+		return take_answer(w, lane);
+	lane_take(lane, &r->message);
+	admit(w, r, lane);
+	return true;
+}
+
+bool
+pinioni_request_take_call(struct worker *w, struct lane_rx *lane)
+{
+	struct pinion_request *r = worker_take_request(w);
+
+	if (r == NULL)
+		return false;
+	lane_copy(lane, &r->message);
+	if (r->message.kind != MESSAGE_CALL) {
+		worker_give_request(w, r);
+		return false;
 	}
-	begin(w, r, lane);
+	lane_skip(lane);
+	admit(w, r, lane);
+	return true;
+}
+
+/* The request kept for this is given back with its failure, and kept again. */
+bool
+pinioni_request_reject(struct worker *w, const struct message *m)
+{
+	struct pinion_request *r = w->reserve;
+
+	if (m->kind == MESSAGE_ANSWERED || r == NULL)
+		return false;
+	w->reserve = NULL;
+	r->message = *m;
+	if (resolve(w, r))
+		pinioni_request_fail(
+		    r, -ENOMEM, PINION_ORIGIN_RUNTIME, "no memory for one more request");
+	else
+		admit_other(r);
+	w->reserve = worker_take_request(w);
+	return true;
 }
 
 void
-pinioni_request_accept(struct worker *w, const struct message *m, struct lane_rx *lane)
+pinioni_request_accept(struct worker *w, const struct message *m)
 {
 	struct pinion_request *r = worker_take_request(w);
 
 	if (r != NULL) {
 		r->message = *m;
-		pinioni_request_admit(r, lane);
+		admit(w, r, NULL);
 	} else if (m->kind == MESSAGE_ANSWERED) {
 		accept_answered(w, m);
-	} else {
+	} else if (!pinioni_request_reject(w, m)) {
 		board_count(w->line, COUNT_REFUSED, 1);
 	}
 }
@@ -338,9 +397,9 @@ pinioni_request_hand_over(
 		custody_leave(w, r, trail_of(m), target_worker);
 	}
 	if (worker == w->index)
-		pinioni_request_accept(w, m, NULL);
+		pinioni_request_accept(w, m);
 	else
-		pinioni_worker_send(w, worker, m);
+		(void)pinioni_worker_send(w, worker, m); /* or it has failed */
 	if (r->port != NULL && target_worker == w->index)
 		stand_in(w, r);
 	for (struct pinion_request *next; list != NULL; list = next) {

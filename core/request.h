@@ -106,10 +106,14 @@ request_generation(const struct pinion_request *r)
  * message is right. */
 void pinioni_request_start(
     struct pinion_request *r, pinion_port *port, const struct method *method, uint32_t replica);
-/* Takes a message into custody that was copied into a request just taken from the pool; starts nothing. */
-void pinioni_request_admit(struct pinion_request *r, struct lane_rx *lane);
-/* The same of a message that lies elsewhere. */
-void pinioni_request_accept(struct worker *w, const struct message *m, struct lane_rx *lane);
+/* Takes the lane's next message into custody; starts nothing. False: it stays there, for want of memory. */
+bool pinioni_request_take(struct worker *w, struct lane_rx *lane);
+/* The same if it is a call. An answer would complete a request, which looks at its lane again: they would nest. */
+bool pinioni_request_take_call(struct worker *w, struct lane_rx *lane);
+/* The same of a message that lies elsewhere; for want of memory the call fails. */
+void pinioni_request_accept(struct worker *w, const struct message *m);
+/* Ends the call with -ENOMEM. False: it is none, but an answer. */
+bool pinioni_request_reject(struct worker *w, const struct message *m);
 /* Starts a queued request on this stack. */
 void pinioni_request_run(struct pinion_request *r);
 /* The one place where a request ends: result, dependents, slot, who is told. Frees it unless its handler is

@@ -19,29 +19,13 @@
 
 /* ---- parts of a turn ------------------------------------------------------------------------ */
 
-/* Copied once, to where it stays. */
-static void
-take_message(struct worker *w, struct lane_rx *rx)
-{
-	struct pinion_request *r = worker_take_request(w);
-	struct message m;
-
-	if (r != NULL) {
-		lane_take(rx, &r->message);
-		pinioni_request_admit(r, rx);
-	} else {
-		lane_take(rx, &m);
-		pinioni_request_accept(w, &m, rx);
-	}
-}
-
 static void
 poll_lane(struct worker *w, struct lane_rx *rx)
 {
 	unsigned taken = 0;
 
-	for (; taken < LANE_BURST && lane_peek(rx) != NULL; taken++)
-		take_message(w, rx);
+	while (taken < LANE_BURST && lane_peek(rx) != NULL && pinioni_request_take(w, rx))
+		taken++;
 	if (taken != 0) {
 		lane_settle(rx);
 		board_count(w->line, COUNT_TAKEN, taken);

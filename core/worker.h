@@ -98,6 +98,7 @@ struct worker {
 	uint32_t ongoing;        /* started, and not ended */
 	struct replica *crowded; /* replicas for which requests may be parked */
 	struct pinion_request *pool;
+	struct pinion_request *reserve; /* to fail a call with, when there is no memory for it */
 	_Atomic(struct pinion_request *)
 	    *chunks; /* POOL_CHUNKS_MAX; W worker  R those with a token */
 	uint32_t chunk_count;
@@ -167,8 +168,9 @@ void pinioni_worker_unpark(struct worker *w, struct replica *replica);
 void pinioni_worker_enqueue(struct worker *w, struct pinion_request *r);
 /* Of a port's first; NULL: memory is used up. */
 struct custody_entry *pinioni_worker_custody_make(struct worker *w, unsigned port);
-/* To another worker, in order; kept in the outbox while its lane is full. */
-void pinioni_worker_send(struct worker *w, unsigned to, const struct message *m);
+/* In order; kept in the outbox while the other's lane is full. For want of memory a call fails; an answer is not
+ * sent: false. */
+bool pinioni_worker_send(struct worker *w, unsigned to, const struct message *m);
 /* Suspends the running handler until somebody resumes its fiber. -ENOMEM: no spare fiber. */
 int pinioni_worker_suspend(struct worker *w) __attribute__((warn_unused_result));
 void pinioni_worker_resume(struct worker *w, struct fiber *f);

@@ -126,12 +126,26 @@ lane_peek(const struct lane_rx *rx)
 	return &cell->message;
 }
 
-/* After lane_peek: the message is copied and the cell done with. */
+/* After lane_peek: copied, and still there. */
+static inline void
+lane_copy(const struct lane_rx *rx, struct message *copy)
+{
+	memcpy(copy, &rx->cells[rx->next & rx->mask].message, sizeof *copy);
+}
+
+/* The cell is done with. */
+static inline void
+lane_skip(struct lane_rx *rx)
+{
+	rx->next++;
+}
+
+/* Both. */
 static inline void
 lane_take(struct lane_rx *rx, struct message *copy)
 {
-	memcpy(copy, &rx->cells[rx->next & rx->mask].message, sizeof *copy);
-	rx->next++;
+	lane_copy(rx, copy);
+	lane_skip(rx);
 }
 
 /* Publishes what was taken; the producer may write there again. */

@@ -255,6 +255,19 @@ never(void *replica, pinion_request *req)
 	return pinion_defer(req, &token);
 }
 
+static pinion_token kept_tokens[900];
+static _Atomic uint32_t kept_count;
+
+static int
+keep_token(void *replica, pinion_request *req)
+{
+	int err = pinion_defer(req, &kept_tokens[pinion_arg_i64(req, 0)]);
+
+	(void)replica;
+	atomic_fetch_add(&kept_count, 1);
+	return err;
+}
+
 /* 1: a child that takes 50 ms is not there within one. */
 static int
 impatient(void *replica, pinion_request *req)
@@ -301,6 +314,8 @@ static const pinion_deployment stubborn = {
 	    PINION_METHOD("nap", nap, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("mistaken", mistaken, .params = PINION_PARAMS(PINION_HANDLE("me")),
 		.returns = PINION_RETURNS_STR),
+	    PINION_METHOD("keep_token", keep_token, .params = PINION_PARAMS(PINION_I64("i")),
+		.returns = PINION_RETURNS_I64),
 	    PINION_METHOD("never", never, .returns = PINION_RETURNS_I64)),
 };
 
@@ -363,6 +378,37 @@ answers_that_are_calls_nest_without_a_deep_stack(void **state)
 	graph_assert_clean(rt, 1);
 }
 
+/* Each completes a request, which looks behind in its lane, where the next answer lies. */
+static void
+answers_in_one_lane_do_not_nest(void **state)
+{
+	enum {
+		CALLS = sizeof kept_tokens / sizeof kept_tokens[0]
+	};
+	static pinion_response r[CALLS];
+	pinion_handle h = start(1, build_stubborn);
+	pinion_response holding;
+
+	(void)state;
+	atomic_store(&kept_count, 0);
+	atomic_store(&held, 0);
+	atomic_store(&holds, 1);
+	for (int64_t i = 0; i < CALLS; i++)
+		r[i] = pinion_call(pinion_method_of(h, "keep_token"), PINION_ARGS(i));
+	while (atomic_load(&kept_count) < CALLS)
+		continue;
+	holding = pinion_call(h, PINION_ARGS());
+	while (atomic_load(&held) == 0)
+		continue;
+	for (int64_t i = 0; i < CALLS; i++)
+		assert_int_equal(pinion_token_reply(kept_tokens[i], i), 0);
+	atomic_store(&holds, 0);
+	assert_int_equal(graph_i64(holding), 1);
+	for (int64_t i = 0; i < CALLS; i++)
+		assert_int_equal(graph_i64(r[i]), i);
+	graph_assert_clean(rt, 1);
+}
+
 static void
 a_stop_ends_a_handler_that_gave_its_answer_away(void **state)
 {
@@ -420,6 +466,7 @@ main(void)
 		    the_driver_answers_more_tokens_than_its_lane_has_cells, stop),
 		cmocka_unit_test(a_stop_cancels_a_full_lane_without_a_deep_stack),
 		cmocka_unit_test_teardown(answers_that_are_calls_nest_without_a_deep_stack, stop),
+		cmocka_unit_test_teardown(answers_in_one_lane_do_not_nest, stop),
 		cmocka_unit_test(a_stop_ends_a_handler_that_gave_its_answer_away),
 		cmocka_unit_test_teardown(
 		    a_wait_in_a_handler_ends_in_time_though_its_child_is_local, stop),
