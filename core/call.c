@@ -264,7 +264,7 @@ message_start(struct message *m, const pinion_port *port, const struct slot_note
 	m->trail = 0;
 }
 
-static inline pinion_response
+__attribute__((always_inline)) static inline pinion_response
 submitted(pinion_port *port, struct slot_note *note, const struct call_how *how)
 {
 	uint16_t slot = port_slot_of(port, note);
@@ -471,7 +471,7 @@ pinion_call_values(
 	struct port_shell *shell;
 	pinion_response r;
 	int err;
-	pinion_port *port = pinioni_port_enter(handle_runtime(handle), &shell, &err);
+	pinion_port *port = port_enter(handle_runtime(handle), &shell, &err);
 
 	if (port == NULL)
 		return fail_nowhere(err);
@@ -505,7 +505,7 @@ pinion_post(pinion_handle handle, pinion_args args)
 {
 	struct port_shell *shell;
 	int err;
-	pinion_port *port = pinioni_port_enter(handle_runtime(handle), &shell, &err);
+	pinion_port *port = port_enter(handle_runtime(handle), &shell, &err);
 
 	if (port == NULL)
 		return err;

@@ -11,10 +11,8 @@
 static bool
 is_endable(struct pinion_request *r)
 {
-	if (r->state == REQUEST_FREE || r == r->worker->reserve)
+	if (r == r->worker->reserve)
 		return false;
-	if (r->answered)
-		return false; /* its handler is still inside */
 	if (r->state == REQUEST_QUEUED || r->state == REQUEST_WAITING ||
 	    r->state == REQUEST_RELAYING)
 		return true;

@@ -45,6 +45,14 @@ release_memory(struct pinion_request *r)
 	}
 }
 
+/* What most requests have nothing of. */
+__attribute__((noinline)) static void
+release_all(struct pinion_request *r)
+{
+	release_owned(r);
+	release_memory(r);
+}
+
 /* Answered or handed on, and its handler has returned. */
 void
 pinioni_request_end(struct pinion_request *r)
@@ -54,18 +62,16 @@ pinioni_request_end(struct pinion_request *r)
 
 	if (r->inside)
 		return;
-	if (r->owned != SLOT_NONE)
-		release_owned(r);
-	if (r->memory != NULL)
-		release_memory(r);
-	if (r->counted) {
-		r->counted = false;
-		replica->ongoing--;
-		w->ongoing--;
-		if (replica->waiting != NULL)
-			pinioni_worker_unpark(w, replica);
-	}
+	if (r->owned != SLOT_NONE || r->memory != NULL)
+		release_all(r);
 	worker_give_request(w, r);
+	if (!r->counted)
+		return;
+	r->counted = false;
+	replica->ongoing--;
+	w->ongoing--;
+	if (replica->waiting != NULL)
+		pinioni_worker_unpark(w, replica);
 }
 
 struct failing
@@ -262,13 +268,14 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 void
 pinioni_request_complete(struct pinion_request *r, const struct outcome *o)
 {
-	assert(!r->answered);
-	r->answered = true;
+	assert(r->state != REQUEST_ANSWERED && r->state != REQUEST_FREE);
+	r->state = REQUEST_ANSWERED;
 	if (o->status != 0)
 		board_count(r->worker->line, COUNT_FAILED, 1);
 	if (r->port != NULL)
 		complete_slot(r, o);
-	pinioni_request_end(r);
+	if (!r->inside)
+		pinioni_request_end(r);
 }
 
 void

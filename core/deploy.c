@@ -562,7 +562,7 @@ pinion_task_on(pinion_runtime *rt, pinion_task_fn *fn, pinion_args args)
 	struct port_shell *shell;
 	pinion_response r = { .generation = EINVAL, .port = UINT32_MAX, .slot = RESPONSE_NOWHERE };
 	int err = -EINVAL;
-	pinion_port *port = rt == NULL ? NULL : pinioni_port_enter(rt->key, &shell, &err);
+	pinion_port *port = rt == NULL ? NULL : port_enter(rt->key, &shell, &err);
 
 	if (port == NULL) {
 		r.generation = (uint64_t)-err;

@@ -45,8 +45,7 @@ pinion_port_mine(pinion_runtime *rt)
 	struct port_shell *shell;
 	int err;
 
-	if (rt == NULL || thread_worker() != NULL ||
-	    pinioni_port_enter(rt->key, &shell, &err) == NULL)
+	if (rt == NULL || thread_worker() != NULL || port_enter(rt->key, &shell, &err) == NULL)
 		return NULL;
 	port_leave(shell);
 	return outside(shell);

@@ -31,7 +31,7 @@ pinion_response_ref(pinion_response r)
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return ref;
-	port = pinioni_port_enter_response(r.port, &shell, &err);
+	port = port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return ref;
 	note = port_note_of(port, r);
@@ -53,7 +53,7 @@ pinion_response_keep(pinion_response r)
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return err;
-	port = pinioni_port_enter_response(r.port, &shell, &err);
+	port = port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return err;
 	err = -ESTALE;

@@ -27,7 +27,7 @@ refuse_second(pinion_request *r)
 static bool
 is_taken(const pinion_request *r)
 {
-	return r->answered || r->state != REQUEST_RUNNING;
+	return r->state != REQUEST_RUNNING;
 }
 
 static int
@@ -184,7 +184,7 @@ pinioni_request_returned(pinion_request *r, int err)
 {
 	struct outcome o;
 
-	if (r->answered) {
+	if (r->state == REQUEST_ANSWERED) {
 		pinioni_request_end(r);
 		return;
 	}

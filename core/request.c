@@ -157,8 +157,9 @@ wait_for_arguments(struct worker *w, struct pinion_request *r)
 
 /* It will run here. */
 static inline void
-keep(struct worker *w, struct pinion_request *r)
+keep(struct worker *w, struct pinion_request *r, bool is_plain)
 {
+	r->is_plain = is_plain;
 	if (r->port != NULL && !custody_take(w, r))
 		fail_custody(r);
 	else
@@ -180,7 +181,7 @@ pinioni_request_route(struct pinion_request *r)
 		send_on(w, r, r->replica->worker->index, FOLLOWS_NONE, 0);
 		return;
 	}
-	keep(w, r);
+	keep(w, r, record_is_plain(&r->message, r->method));
 }
 
 /* ---- accepting ------------------------------------------------------------------------------ */
@@ -248,7 +249,7 @@ admit_other(struct pinion_request *r)
 /* With all there is to know of it. lane: only now, since what ends while it is accepted looks at no lane, or it
  * would nest. */
 static inline void
-begin(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
+begin(struct worker *w, struct pinion_request *r, struct lane_rx *lane, bool is_plain)
 {
 	r->depth = (uint32_t)(r->message.call >> 8 & 0xff);
 	if (w->canceling) {
@@ -257,7 +258,7 @@ begin(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
 	}
 	r->lane = lane;
 	if (r->message.refs == 0 && r->replica->worker == w)
-		keep(w, r);
+		keep(w, r, is_plain);
 	else
 		pinioni_request_route(r);
 }
@@ -273,14 +274,14 @@ pinioni_request_start(
 	r->port = port;
 	r->method = method;
 	r->replica = table->replicas[replica];
-	begin(r->worker, r, NULL);
+	begin(r->worker, r, NULL, true);
 }
 
 static void
 admit(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
 {
 	if (resolve(w, r))
-		begin(w, r, lane);
+		begin(w, r, lane, record_is_plain(&r->message, r->method));
 	else
 		admit_other(r);
 }
@@ -391,7 +392,7 @@ pinioni_request_hand_over(
 	struct worker *w = r->worker;
 	struct pinion_request *list = NULL;
 
-	r->answered = true;
+	r->state = REQUEST_ANSWERED;
 	if (r->port != NULL && target_worker != w->index) {
 		list = dependents_detach(r);
 		custody_leave(w, r, trail_of(m), target_worker);

@@ -35,6 +35,7 @@ enum request_state {
 	REQUEST_RUNNING,
 	REQUEST_RELAYING,
 	REQUEST_DEFERRED,
+	REQUEST_ANSWERED, /* or handed on; its handler may still be inside */
 };
 
 struct request_memory {
@@ -63,7 +64,6 @@ struct pinion_request {
 	uint8_t arg_count;
 	/* Set together when it is taken from the pool. */
 	uint8_t state;
-	bool answered;
 	bool counted;  /* in replica->ongoing */
 	bool inside;   /* its handler has not returned */
 	bool is_plain; /* its arguments lie in the message: core/arguments.c */

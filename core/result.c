@@ -175,7 +175,7 @@ pinion_result_within_into(pinion_response r, int64_t timeout_ns, pinion_into int
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return failure_code(r);
-	port = pinioni_port_enter_response(r.port, &shell, &err);
+	port = port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return err;
 	err = result(port, r, timeout_ns, &into);
@@ -215,7 +215,7 @@ pinion_result_value(pinion_response r, pinion_value *value)
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return failure_code(r);
-	port = pinioni_port_enter_response(r.port, &shell, &err);
+	port = port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return err;
 	err = wait_for(port, r, -1);
@@ -238,7 +238,7 @@ pinion_wait_any(const pinion_response *r, unsigned count, int64_t timeout_ns)
 	for (unsigned i = 0; i < count; i++)
 		if (port_is_failed(r[i]))
 			return (int)i;
-	port = pinioni_port_enter_response(r[0].port, &shell, &err);
+	port = port_enter_response(r[0].port, &shell, &err);
 	if (port == NULL)
 		return err;
 	err = 0; /* it was set for the case that there is no port */
@@ -292,7 +292,7 @@ pinion_release(pinion_response r)
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return;
-	port = pinioni_port_enter_response(r.port, &shell, &err);
+	port = port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return;
 	release(port, r);
@@ -378,7 +378,7 @@ pinion_response_error(pinion_response r)
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return e;
-	port = pinioni_port_enter_response(r.port, &shell, &err);
+	port = port_enter_response(r.port, &shell, &err);
 	if (port == NULL) {
 		e.code = err;
 		return e;

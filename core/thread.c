@@ -208,12 +208,8 @@ pinioni_shells_close(struct pinion_runtime *rt)
 pinion_port *
 pinioni_port_enter(uint64_t key, struct port_shell **shell, int *err)
 {
-	struct worker *w = thread_worker();
 	struct port_shell *s = pinioni_self.last;
 
-	*shell = NULL;
-	if (w != NULL && w->runtime->key == key)
-		return w->port;
 	if (s == NULL || s->runtime_key != key || !s->is_default) {
 		for (s = pinioni_self.shells; s != NULL; s = s->next)
 			if (s->runtime_key == key && s->is_default)
@@ -235,13 +231,9 @@ shell_is(const struct port_shell *s, uint32_t word)
 pinion_port *
 pinioni_port_enter_response(uint32_t word, struct port_shell **shell, int *err)
 {
-	struct worker *w = thread_worker();
 	struct port_shell *s = pinioni_self.last;
 
-	*shell = NULL;
 	*err = -ESTALE;
-	if (w != NULL && port_word(w->port) == word)
-		return w->port;
 	if (s == NULL || !shell_is(s, word)) {
 		for (s = pinioni_self.shells; s != NULL && !shell_is(s, word);)
 			s = s->next;
@@ -268,5 +260,5 @@ pinioni_port_enter_token(uint32_t word, struct port_shell **shell, int *err)
 	(void)pthread_mutex_unlock(&table_lock);
 	if (key == UINT64_MAX || (key & 0xff) != (word >> 16 & 0xff))
 		return NULL;
-	return pinioni_port_enter(key, shell, err);
+	return port_enter(key, shell, err);
 }

@@ -59,12 +59,8 @@ void pinioni_runtimes_remove(struct pinion_runtime *rt);
 struct pinion_runtime *pinioni_runtimes_lock(uint64_t key);
 void pinioni_runtimes_unlock(void);
 
-/*
- * This thread's port for calls to that runtime; opened when it has none. NULL with *err set. Every
- * successful enter is followed by a leave. On a worker: its port, and no shell.
- */
+/* A thread that is no worker of that runtime: see port_enter, port_enter_response. */
 pinion_port *pinioni_port_enter(uint64_t runtime_key, struct port_shell **shell, int *err);
-/* The port a response names, when this thread owns it. */
 pinion_port *pinioni_port_enter_response(uint32_t port_word, struct port_shell **shell, int *err);
 /* The thread's port for the runtime that a token names. */
 pinion_port *pinioni_port_enter_token(uint32_t port_word, struct port_shell **shell, int *err);
@@ -86,6 +82,33 @@ static inline uint32_t
 port_word(const pinion_port *port)
 {
 	return port->word;
+}
+
+/*
+ * This thread's port for calls to that runtime; opened when it has none. NULL with *err set. Every
+ * successful enter is followed by a leave. On a worker: its port, and no shell.
+ */
+static inline pinion_port *
+port_enter(uint64_t runtime_key, struct port_shell **shell, int *err)
+{
+	struct worker *w = thread_worker();
+
+	*shell = NULL;
+	return w != NULL && w->runtime->key == runtime_key
+	    ? w->port
+	    : pinioni_port_enter(runtime_key, shell, err);
+}
+
+/* The port a response names, when this thread owns it. */
+static inline pinion_port *
+port_enter_response(uint32_t word, struct port_shell **shell, int *err)
+{
+	struct worker *w = thread_worker();
+
+	*shell = NULL;
+	return w != NULL && port_word(w->port) == word
+	    ? w->port
+	    : pinioni_port_enter_response(word, shell, err);
 }
 
 static inline void

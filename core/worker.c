@@ -241,7 +241,6 @@ pinioni_request_run(struct pinion_request *r)
 	publish_depth(w);
 	r->state = REQUEST_RUNNING;
 	board_count(w->line, COUNT_STARTED, 1);
-	r->is_plain = record_is_plain(&r->message, r->method);
 	if (!r->is_plain && pinioni_record_decode(r) != 0)
 		return; /* failed, and gone */
 	r->inside = true;

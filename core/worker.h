@@ -202,7 +202,7 @@ worker_take_request(struct worker *w)
 	r->lane = NULL;
 	r->custody = NULL;
 	r->state = REQUEST_QUEUED;
-	r->answered = r->counted = r->inside = false;
+	r->counted = r->inside = false;
 	return r;
 }
 

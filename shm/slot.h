@@ -146,15 +146,17 @@ static inline void
 slot_write(struct slot *s, const void *bytes, uint32_t length)
 {
 	uint32_t whole = length / 8, rest = length % 8;
-	uint64_t word;
 
 	for (uint32_t i = 0; i < whole; i++) {
-		memcpy(&word, (const char *)bytes + (size_t)i * 8, 8);
+		uint64_t word;
+
+		memcpy(&word, (const char *)bytes + (size_t)i * 8, sizeof word);
 		/* V */
 		atomic_store_explicit(&s->bytes[i], word, memory_order_release);
 	}
 	if (rest != 0) {
-		word = 0;
+		uint64_t word = 0;
+
 		memcpy(&word, (const char *)bytes + (size_t)whole * 8, rest);
 		/* V */
 		atomic_store_explicit(&s->bytes[whole], word, memory_order_release);
