@@ -336,10 +336,13 @@ submit_plain(pinion_port *port, const struct method *method, const pinion_args *
 	m->slot = port_slot_of(port, note);
 	m->target = (uint16_t)replica;
 	encode_plain_bits(args, m);
-	if (here != NULL)
+	if (here != NULL) {
 		pinioni_request_start(here, port, method, replica);
-	else
+	} else {
+		if (port->worker != NULL)
+			board_count(port->worker->line, COUNT_SENT, 1);
 		pinioni_port_publish(port, worker);
+	}
 	count_sent(port, note, replica, worker);
 	*response = submitted(port, note, how);
 	return true;

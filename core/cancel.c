@@ -11,8 +11,6 @@
 static bool
 is_endable(struct pinion_request *r)
 {
-	if (r == r->worker->reserve)
-		return false;
 	if (r->state == REQUEST_QUEUED || r->state == REQUEST_WAITING ||
 	    r->state == REQUEST_RELAYING)
 		return true;
@@ -49,6 +47,20 @@ unlist_waiting(struct worker *w, const struct pinion_request *r)
 	}
 }
 
+/* Out of the list of what is answered with some result. */
+static void
+unlist_relay(struct worker *w, const struct pinion_request *r)
+{
+	for (uint32_t i = 0; i < w->port->memory.slot_count; i++)
+		for (struct pinion_request **at = &w->port->notes[i].relay; *at != NULL;
+		     at = &(*at)->next)
+			if (*at == r) {
+				*at = r->next;
+				w->port->notes[i].pinned--;
+				return;
+			}
+}
+
 /* Takes it out of whatever list it is on. */
 static void
 unlist(struct worker *w, struct pinion_request *r)
@@ -58,9 +70,7 @@ unlist(struct worker *w, struct pinion_request *r)
 	else if (r->state == REQUEST_WAITING)
 		unlist_waiting(w, r);
 	else if (r->state == REQUEST_RELAYING)
-		for (uint32_t i = 0; i < w->port->memory.slot_count; i++)
-			if (w->port->notes[i].relay == r)
-				w->port->notes[i].relay = NULL;
+		unlist_relay(w, r);
 }
 
 /* One look at each; an end may make others endable. False: there was none. */

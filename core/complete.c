@@ -177,8 +177,8 @@ look_behind(struct worker *w, struct pinion_request *r)
 	while (taken < LOOK_AHEAD && r->dependents == NULL && lane_peek(lane) != NULL &&
 	    pinioni_request_take_call(w, lane))
 		taken++;
-	lane_settle(lane);
 	board_count(w->line, COUNT_TAKEN, taken);
+	lane_settle(lane);
 }
 
 /* Its last argument is there, and its worker another: written straight into the lane. Put together in the
@@ -193,9 +193,9 @@ send_settled(struct worker *w, struct pinion_request *r, const struct arrival *a
 		return false;
 	cell->flags = follow_flags(r->message.flags, FOLLOWS_NONE);
 	cell->trail = 0;
-	pinioni_port_publish(w->port, to);
 	board_count(w->line, COUNT_CHAINED, 1);
 	board_count(w->line, COUNT_SENT, 1);
+	pinioni_port_publish(w->port, to);
 	worker_give_request(w, r);
 	return true;
 }
@@ -204,7 +204,10 @@ send_settled(struct worker *w, struct pinion_request *r, const struct arrival *a
 __attribute__((noinline)) static struct pinion_request *
 dispatch_early(struct pinion_request *r, const struct outcome *o)
 {
-	struct arrival a = { .kind = o->kind, .port = r->message.port, .slot = r->message.slot };
+	struct arrival a = { .kind = o->kind,
+		.generation = request_generation(r),
+		.port = r->message.port,
+		.slot = r->message.slot };
 	struct pinion_request *list = dependents_detach(r), *rest = NULL, **end = &rest;
 
 	if (o->status == 0 && !o->in_place && kind_is_scalar(o->kind))

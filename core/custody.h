@@ -66,8 +66,10 @@ custody_take(struct worker *w, struct pinion_request *r)
 		return false;
 	if (e->generation == request_generation(r) && e->here != NULL) {
 		dependents_move(e->here, r);
-		if (e->here->state == REQUEST_PLACEHOLDER)
+		if (e->here->state == REQUEST_PLACEHOLDER) {
+			w->placeholders--;
 			worker_give_request(w, e->here);
+		}
 	} else {
 		w->custody_count++;
 	}

@@ -3,6 +3,7 @@
  * core/deploy.c - a node of the graph becomes replicas on workers.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,6 +141,60 @@ end_replica(struct worker *w, void *arg)
 	if (r->state != NULL)
 		pinioni_heap_give(w->heap, r->state, d->replica_size);
 	r->state = NULL;
+}
+
+/* Nothing begins there any more; what waits for it fails in the next turn. */
+static void
+close_replica(struct worker *w, void *arg)
+{
+	struct replica *r = arg;
+
+	r->is_ending = true;
+	while (r->waiting != NULL)
+		pinioni_worker_unpark(w, r);
+}
+
+struct busy {
+	const struct replica *replica;
+	uint32_t ongoing;
+};
+
+static void
+count_ongoing(struct worker *w, void *arg)
+{
+	struct busy *b = arg;
+
+	(void)w;
+	b->ongoing = b->replica->ongoing;
+}
+
+/* Whoever was called while the application came up may still run. False: longer than drain_ns. */
+static bool
+has_ended(struct pinion_runtime *rt, const struct replica *r)
+{
+	uint64_t start = clock_monotonic_ns();
+	struct busy b = { .replica = r };
+
+	for (;;) {
+		pinioni_worker_control(r->worker, count_ongoing, &b);
+		if (b.ongoing == 0)
+			return true;
+		if (clock_monotonic_ns() - start > (uint64_t)rt->drain_ns)
+			return false;
+		(void)sched_yield(); /* cannot fail on Linux */
+	}
+}
+
+static void
+end_one(struct pinion_runtime *rt, struct replica *r)
+{
+	pinioni_worker_control(r->worker, close_replica, r);
+	if (has_ended(rt, r))
+		pinioni_worker_control(r->worker, end_replica, r);
+	else
+		pinioni_runtime_log(rt,
+		    "%s: a handler still runs, deinit of replica %u is left out",
+		    r->deployment->name, r->number);
 }
 
 /* ---- specs ---------------------------------------------------------------------------------- */
@@ -428,7 +483,7 @@ pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d, uint32_t inite
 		struct replica *r = t->replicas[d->first_replica + i];
 
 		if (i < inited)
-			pinioni_worker_control(r->worker, end_replica, r);
+			end_one(rt, r);
 		rt->replicas_placed[r->worker->index]--;
 		rt->fibers_reserved -= d->max_ongoing;
 	}

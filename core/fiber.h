@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/pinion.h"
+
 struct fiber {
 	void *context;       /* where it was switched away from */
 	unsigned char *base; /* of the mapping, guard page first; NULL: a thread's own stack */
@@ -28,6 +30,10 @@ struct fiber {
 	void *arg;
 	bool queued;    /* to be resumed */
 	uint32_t timer; /* its place in the worker's heap of timers, and one; 0: none */
+	/* What it waits for, and its place among those that wait. */
+	const pinion_response *responses;
+	unsigned response_count;
+	struct fiber *awaiting_next, **awaiting_at;
 	const void *stack_bottom;
 	size_t stack_size;
 	void *sanitizer; /* its own idea of this fiber */

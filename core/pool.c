@@ -23,8 +23,7 @@ int
 pinioni_worker_make_pool(struct worker *w)
 {
 	w->chunks = pinioni_heap_take(&w->runtime->heap, POOL_CHUNKS_MAX * sizeof(void *));
-	w->reserve = w->chunks == NULL ? NULL : worker_take_request(w);
-	return w->reserve == NULL ? -ENOMEM : 0;
+	return w->chunks == NULL ? -ENOMEM : 0;
 }
 
 bool
@@ -78,7 +77,7 @@ pinioni_worker_requests(struct worker *w)
 
 	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++)
 		taken += pinioni_worker_request_at(w, i)->state != REQUEST_FREE;
-	return taken - (w->reserve != NULL);
+	return taken;
 }
 
 /* ---- custody -------------------------------------------------------------------------------- */
@@ -100,6 +99,7 @@ pinioni_worker_drop_placeholder(struct worker *w, struct pinion_request *r)
 		e->here = NULL;
 		w->custody_count--;
 	}
+	w->placeholders--;
 	worker_give_request(w, r);
 }
 

@@ -479,11 +479,8 @@ relay(pinion_port *p, struct slot_note *note, uint32_t slot)
 {
 	struct pinion_request *r = note->relay;
 
-	if (p->worker->relays == RELAYS_MAX) {
-		ready_add(p->memory.ready, slot); /* told again in the next turn */
-		return;
-	}
-	note->relay = NULL;
+	note->relay = r->next;
+	note->pinned--;
 	p->worker->relays++;
 	pinioni_request_relay(r, (uint16_t)slot);
 	p->worker->relays--;
@@ -500,10 +497,14 @@ pinioni_port_told(void *port, uint32_t slot)
 	note = &p->notes[slot];
 	if (note->state == NOTE_FREE || !slot_poll(&p->memory.slots[slot], note->generation))
 		return; /* a stray bit */
-	if (note->waiter != NULL)
+	if ((note->marks & MARK_AWAITED) != 0)
+		pinioni_worker_resume_awaiting(p->worker, slot);
+	else if (note->waiter != NULL)
 		pinioni_worker_resume(p->worker, note->waiter);
-	if (note->relay != NULL)
+	while (note->relay != NULL && p->worker->relays < RELAYS_MAX)
 		relay(p, note, slot);
+	if (note->relay != NULL)
+		ready_add(p->memory.ready, slot); /* told again in the next turn */
 	if ((note->marks & MARK_TAGGED) != 0 && note->state == NOTE_OPEN) {
 		note->marks &= (uint8_t)~MARK_TAGGED;
 		harvest_add(p, (uint16_t)slot);

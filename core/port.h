@@ -56,6 +56,7 @@ enum note_mark {
 	MARK_KEPT = 8,        /* outlives its request */
 	MARK_ATTACHED = 16,   /* on some request's list */
 	MARK_PLACED = 32,     /* a block is reserved for its result */
+	MARK_AWAITED = 64,    /* several handlers wait for it, or did */
 };
 
 /* What one argument keeps. */
@@ -67,13 +68,14 @@ struct pin {
 struct slot_note {
 	uint64_t generation;
 	const struct method *method;
-	struct fiber *waiter;         /* of this worker: resumed when told */
-	struct pinion_request *relay; /* of this worker: answered with this result */
+	struct fiber *waiter; /* of this worker: resumed when told; MARK_AWAITED: one of several */
+	struct pinion_request
+	    *relay; /* of this worker: a list, answered with this result; each pins it */
 	uint64_t tag;
 	uint32_t replica; /* counted in inflight; REPLICA_NONE: not, or no longer */
 	uint16_t home;    /* the worker that knows where the request is */
 	uint16_t next;    /* in the list of a request's own responses */
-	uint16_t pinned;  /* calls that have it as an argument */
+	uint32_t pinned;  /* calls that have it as an argument, requests that answer with it */
 	uint8_t state;
 	uint8_t pins;
 	uint8_t marks; /* enum note_mark */

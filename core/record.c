@@ -110,7 +110,8 @@ scalar_of(struct worker *w, const struct record_ref *ref, pinion_kind want,
 
 	if (ref->kind != REF_RESULT || !kind_is_scalar(want))
 		return false;
-	if (arrival != NULL && arrival->port == ref->port && arrival->slot == ref->at)
+	if (arrival != NULL && arrival->port == ref->port && arrival->slot == ref->at &&
+	    arrival->generation == ref->call >> 16)
 		return pinioni_value_convert(arrival->kind, arrival->bits, want, bits) == 0;
 	port = runtime_port(w->runtime, ref->port);
 	if (port == NULL || ref->at >= port->memory.slot_count)
@@ -309,12 +310,15 @@ check_view(struct view *v, const pinion_param *want)
 	uint64_t bits = 0;
 
 	if (want == NULL) {
-		if (kind_is_scalar((pinion_kind)v->kind))
-			memcpy(&v->word, v->at, sizeof v->word);
+		if (!kind_is_scalar((pinion_kind)v->kind))
+			return 0;
+		if (v->length != sizeof v->word)
+			return -EINVAL;
+		memcpy(&v->word, v->at, sizeof v->word);
 		return 0;
 	}
 	if (kind_is_scalar(want->kind)) {
-		if (!kind_is_scalar((pinion_kind)v->kind))
+		if (!kind_is_scalar((pinion_kind)v->kind) || v->length != sizeof bits)
 			return -EINVAL;
 		memcpy(&bits, v->at, sizeof bits);
 		return pinioni_value_convert((pinion_kind)v->kind, bits, want->kind, &v->word);
@@ -368,7 +372,6 @@ pinioni_record_decode_at(struct pinion_request *r, const unsigned char *record, 
 	struct field f;
 
 	r->record = record;
-	r->record_length = length;
 	if (record == NULL || !cursor_start(&l, r->method, record, length)) {
 		pinioni_request_fail(r, -EBADMSG, PINION_ORIGIN_RUNTIME, "arguments out of bounds");
 		return -EBADMSG;

@@ -40,6 +40,7 @@ int pinioni_record_decode_at(struct pinion_request *r, const unsigned char *reco
 struct arrival {
 	uint64_t bits;
 	pinion_kind kind;
+	uint64_t generation;
 	uint16_t port;
 	uint16_t slot;
 };

@@ -73,6 +73,7 @@ struct replica {
 	struct pinion_request **waiting_end;
 	struct replica *crowded_next; /* of this worker, while is_crowded */
 	bool is_crowded;
+	bool is_ending; /* its application did not start: nothing begins here any more */
 };
 
 /* Given to readers whole. */

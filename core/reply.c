@@ -138,6 +138,7 @@ pinion_result_buffer(pinion_request *r, size_t size)
 {
 	if (is_taken(r) || size > r->method->result_size)
 		return NULL;
+	r->buffer = (uint32_t)size;
 	if (r->port == NULL)
 		return pinion_alloc(r, size);
 	if (size <= SLOT_BYTES)
@@ -156,6 +157,17 @@ pinion_reply_buffer(pinion_request *r, size_t size)
 		return refuse_second(r);
 	if (size > r->method->result_size)
 		return too_large(r, size);
+	if (size > r->buffer) {
+		pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
+		    "%s.%s answers %zu bytes of a buffer of %u", r->method->deployment->name,
+		    r->method->name, size, r->buffer);
+		return -EINVAL;
+	}
+	/* So little is read in the slot, and lies in the block. */
+	if (r->port != NULL && size <= SLOT_BYTES && r->buffer > SLOT_BYTES) {
+		o.bytes = pinioni_request_place(r, r->buffer);
+		o.in_place = false;
+	}
 	pinioni_request_complete(r, &o);
 	return 0;
 }
@@ -224,7 +236,9 @@ pinion_reply_response(pinion_request *r, pinion_response response)
 	    note->generation != response.generation || note->state != NOTE_OPEN)
 		return pinion_fail(r, -ESTALE, "the response was released or is another thread's");
 	r->state = REQUEST_RELAYING;
+	r->next = note->relay;
 	note->relay = r;
+	note->pinned++;
 	if (slot_ask(&port->memory.slots[response.slot], response.generation) == SLOT_IS_DONE)
 		pinioni_port_told(port, response.slot);
 	return 0;

@@ -79,6 +79,7 @@ placeholder(struct worker *w, struct custody_entry *e, const struct record_ref *
 
 	if (r == NULL)
 		return NULL;
+	w->placeholders++;
 	r->state = REQUEST_PLACEHOLDER;
 	r->message.call = generation << 16;
 	r->message.port = ref->port;
@@ -329,22 +330,36 @@ pinioni_request_take_call(struct worker *w, struct lane_rx *lane)
 	return true;
 }
 
-/* The request kept for this is given back with its failure, and kept again. */
+/* On the stack: inside, so that it does not go to the pool. */
 bool
 pinioni_request_reject(struct worker *w, const struct message *m)
 {
-	struct pinion_request *r = w->reserve;
+	struct pinion_request r = { .message = *m,
+		.worker = w,
+		.owned = SLOT_NONE,
+		.state = REQUEST_QUEUED,
+		.inside = true };
 
-	if (m->kind == MESSAGE_ANSWERED || r == NULL)
+	r.dependents_end = &r.dependents;
+	if (m->kind == MESSAGE_ANSWERED)
 		return false;
-	w->reserve = NULL;
-	r->message = *m;
-	if (resolve(w, r))
+	if (resolve(w, &r))
 		pinioni_request_fail(
-		    r, -ENOMEM, PINION_ORIGIN_RUNTIME, "no memory for one more request");
+		    &r, -ENOMEM, PINION_ORIGIN_RUNTIME, "no memory for one more request");
 	else
-		admit_other(r);
-	w->reserve = worker_take_request(w);
+		board_count(w->line, COUNT_REFUSED, 1);
+	return true;
+}
+
+bool
+pinioni_request_reject_next(struct worker *w, struct lane_rx *lane)
+{
+	struct message m;
+
+	lane_copy(lane, &m);
+	if (!pinioni_request_reject(w, &m))
+		return false;
+	lane_skip(lane);
 	return true;
 }
 
@@ -358,12 +373,28 @@ pinioni_request_accept(struct worker *w, const struct message *m)
 		admit(w, r, NULL);
 	} else if (m->kind == MESSAGE_ANSWERED) {
 		accept_answered(w, m);
-	} else if (!pinioni_request_reject(w, m)) {
-		board_count(w->line, COUNT_REFUSED, 1);
+	} else {
+		(void)pinioni_request_reject(w, m); /* it is a call */
 	}
 }
 
 /* ---- handing on ----------------------------------------------------------------------------- */
+
+static bool
+slot_is_pending(const struct pinion_request *r)
+{
+	return slot_look(&r->port->memory.slots[r->message.slot], request_generation(r)) ==
+	    SLOT_IS_PENDING;
+}
+
+static void
+route_list(struct pinion_request *list)
+{
+	for (struct pinion_request *next; list != NULL; list = next) {
+		next = list->next;
+		pinioni_request_route(list);
+	}
+}
 
 /* It went to an argument first, and will be back: what waits for it waits on. */
 static void
@@ -374,11 +405,15 @@ stand_in(struct worker *w, struct pinion_request *r)
 
 	if (e == NULL || e->here != r)
 		return;
-	p = worker_take_request(w);
+	p = slot_is_pending(r) ? worker_take_request(w) : NULL;
 	if (p == NULL) {
+		struct pinion_request *list = dependents_detach(r);
+
 		custody_leave(w, r, 0, 0);
+		route_list(list);
 		return;
 	}
+	w->placeholders++;
 	p->state = REQUEST_PLACEHOLDER;
 	p->message = r->message;
 	dependents_move(r, p);
@@ -408,4 +443,22 @@ pinioni_request_hand_over(
 		send_behind(w, list, r, target_worker, trail_of(m));
 	}
 	pinioni_request_end(r);
+}
+
+void
+pinioni_request_look_at_placeholders(struct worker *w)
+{
+	for (uint32_t i = 0; w->placeholders != 0 && i < pinioni_worker_pool_size(w); i++) {
+		struct pinion_request *p = pinioni_worker_request_at(w, i);
+		struct pinion_request *list;
+
+		if (p->state != REQUEST_PLACEHOLDER)
+			continue;
+		p->port = runtime_port(w->runtime, p->message.port);
+		if (p->port != NULL && slot_is_pending(p))
+			continue;
+		list = dependents_detach(p);
+		pinioni_worker_drop_placeholder(w, p);
+		route_list(list);
+	}
 }

@@ -58,9 +58,9 @@ struct pinion_request {
 	struct pinion_request **dependents_end;
 	struct request_memory *memory;
 	const unsigned char *record;
-	uint32_t record_length;
-	uint32_t index; /* in the worker's pool */
-	uint16_t owned; /* list of the worker's port's slots */
+	uint32_t buffer; /* bytes that pinion_result_buffer gave; 0: none */
+	uint32_t index;  /* in the worker's pool */
+	uint16_t owned;  /* list of the worker's port's slots */
 	uint8_t arg_count;
 	/* Set together when it is taken from the pool. */
 	uint8_t state;
@@ -114,6 +114,10 @@ bool pinioni_request_take_call(struct worker *w, struct lane_rx *lane);
 void pinioni_request_accept(struct worker *w, const struct message *m);
 /* Ends the call with -ENOMEM. False: it is none, but an answer. */
 bool pinioni_request_reject(struct worker *w, const struct message *m);
+/* The same of the lane's next message. */
+bool pinioni_request_reject_next(struct worker *w, struct lane_rx *lane);
+/* What waits behind calls that ended elsewhere, for want of memory there, goes on. */
+void pinioni_request_look_at_placeholders(struct worker *w);
 /* Starts a queued request on this stack. */
 void pinioni_request_run(struct pinion_request *r);
 /* The one place where a request ends: result, dependents, slot, who is told. Frees it unless its handler is

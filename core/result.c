@@ -33,6 +33,7 @@ sleep_on_bell(pinion_port *port, const pinion_response *r, unsigned count, uint6
 	uint32_t seen = bell_read(&doors->bell);
 	int err = 0;
 
+	epoch_awake(&doors->epoch); /* it may have been armed */
 	for (unsigned i = 0; i < count; i++)
 		if (slot_ask(&port->memory.slots[r[i].slot], r[i].generation) != SLOT_IS_PENDING)
 			return;

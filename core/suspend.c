@@ -223,7 +223,8 @@ pinioni_worker_run_inline(struct worker *w, pinion_response r)
 
 	if (w->canceling || head == NULL || head->port != w->port || head->message.slot != r.slot ||
 	    request_generation(head) != r.generation || w->stack_depth >= INLINE_DEPTH_MAX ||
-	    head->replica->ongoing >= head->replica->deployment->max_ongoing)
+	    head->replica->ongoing >= head->replica->deployment->max_ongoing ||
+	    head->replica->is_ending)
 		return false;
 	w->queue = head->next;
 	if (w->queue == NULL)
@@ -237,23 +238,84 @@ pinioni_worker_run_inline(struct worker *w, pinion_response r)
 	return true;
 }
 
-static bool
-arm(struct worker *w, const pinion_response *responses, unsigned count, struct fiber *f)
+static void
+enlist(struct worker *w, struct fiber *f, const pinion_response *responses, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++) {
-		w->port->notes[responses[i].slot].waiter = f;
-		if (slot_ask(&w->port->memory.slots[responses[i].slot], responses[i].generation) !=
-		    SLOT_IS_PENDING)
+	f->responses = responses;
+	f->response_count = count;
+	f->awaiting_next = w->awaiting;
+	f->awaiting_at = &w->awaiting;
+	if (f->awaiting_next != NULL)
+		f->awaiting_next->awaiting_at = &f->awaiting_next;
+	w->awaiting = f;
+}
+
+static void
+delist(struct fiber *f)
+{
+	*f->awaiting_at = f->awaiting_next;
+	if (f->awaiting_next != NULL)
+		f->awaiting_next->awaiting_at = f->awaiting_at;
+}
+
+/* A note names one waiter; when there are more, all that wait are looked through. */
+static bool
+arm(struct worker *w, struct fiber *f)
+{
+	for (unsigned i = 0; i < f->response_count; i++) {
+		const pinion_response *r = &f->responses[i];
+		struct slot_note *note = &w->port->notes[r->slot];
+
+		if (note->waiter != NULL)
+			note->marks |= MARK_AWAITED;
+		note->waiter = f;
+		if (slot_ask(&w->port->memory.slots[r->slot], r->generation) != SLOT_IS_PENDING)
 			return false;
 	}
 	return true;
+}
+
+static void
+disarm(struct worker *w, const struct fiber *f)
+{
+	for (unsigned i = 0; i < f->response_count; i++) {
+		struct slot_note *note = &w->port->notes[f->responses[i].slot];
+
+		if (note->waiter == f)
+			note->waiter = NULL;
+	}
+}
+
+static bool
+all_are_ours(const struct worker *w, const pinion_response *responses, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (port_note_of(w->port, responses[i]) == NULL)
+			return false;
+	return true;
+}
+
+/* Once: until one of them is there, or the deadline, or whatever resumes all. */
+static int
+suspend_for(struct worker *w, const pinion_response *responses, unsigned count, uint64_t deadline)
+{
+	struct fiber *self = w->current_fiber;
+	int err = deadline != 0 ? pinioni_worker_timer(w, deadline, self) : 0;
+
+	enlist(w, self, responses, count);
+	if (err == 0 && arm(w, self))
+		err = pinioni_worker_suspend(w);
+	delist(self);
+	disarm(w, self);
+	if (deadline != 0)
+		pinioni_worker_timer_drop(w, self);
+	return err != 0 || all_are_ours(w, responses, count) ? err : -ESTALE;
 }
 
 int
 pinioni_worker_await(
     struct worker *w, const pinion_response *responses, unsigned count, uint64_t deadline)
 {
-	struct fiber *self = w->current_fiber;
 	int at, err;
 
 	do {
@@ -263,17 +325,20 @@ pinioni_worker_await(
 			return -EAGAIN;
 		if (count == 1 && deadline == 0 && pinioni_worker_run_inline(w, responses[0]))
 			continue;
-		err = deadline != 0 ? pinioni_worker_timer(w, deadline, self) : 0;
-		if (err == 0 && arm(w, responses, count, self))
-			err = pinioni_worker_suspend(w);
-		for (unsigned i = 0; i < count; i++)
-			w->port->notes[responses[i].slot].waiter = NULL;
-		if (deadline != 0)
-			pinioni_worker_timer_drop(w, self);
+		err = suspend_for(w, responses, count, deadline);
 		if (err != 0)
 			return err;
 	} while ((at = find_done(w->port, responses, count)) < 0);
 	return at;
+}
+
+void
+pinioni_worker_resume_awaiting(struct worker *w, uint32_t slot)
+{
+	for (struct fiber *f = w->awaiting; f != NULL; f = f->awaiting_next)
+		for (unsigned i = 0; i < f->response_count; i++)
+			if (f->responses[i].slot == slot)
+				pinioni_worker_resume(w, f);
 }
 
 int
@@ -307,9 +372,8 @@ pinioni_worker_look_at_strangers(struct worker *w)
 void
 pinioni_worker_resume_all(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->port->memory.slot_count; i++)
-		if (w->port->notes[i].waiter != NULL)
-			pinioni_worker_resume(w, w->port->notes[i].waiter);
+	for (struct fiber *f = w->awaiting; f != NULL; f = f->awaiting_next)
+		pinioni_worker_resume(w, f);
 	for (struct stranger *s = w->strangers; s != NULL; s = s->next)
 		pinioni_worker_resume(w, s->fiber);
 	for (uint32_t i = 0; i < w->timer_count; i++)

@@ -19,16 +19,36 @@
 
 /* ---- parts of a turn ------------------------------------------------------------------------ */
 
+/* A call could not be taken. What would free memory may lie behind it: it waits for a time, not for ever. True: it
+ * has failed. */
+__attribute__((noinline, cold)) static bool
+starve(struct worker *w, struct lane_rx *rx)
+{
+	uint64_t now = clock_ticks();
+
+	uint64_t started = board_read(w->line, COUNT_STARTED);
+
+	if (w->starved_since == 0 || started != w->starved_at) {
+		w->starved_since = now;
+		w->starved_at = started;
+	}
+	return now - w->starved_since > STARVED_MS * 1000 * w->runtime->ticks_us &&
+	    pinioni_request_reject_next(w, rx);
+}
+
 static void
 poll_lane(struct worker *w, struct lane_rx *rx)
 {
 	unsigned taken = 0;
 
-	while (taken < LANE_BURST && lane_peek(rx) != NULL && pinioni_request_take(w, rx))
+	while (taken < LANE_BURST && lane_peek(rx) != NULL) {
+		if (!pinioni_request_take(w, rx) && !starve(w, rx))
+			break;
 		taken++;
+	}
 	if (taken != 0) {
+		board_count(w->line, COUNT_TAKEN, taken); /* before it looks empty: see runtime.c */
 		lane_settle(rx);
-		board_count(w->line, COUNT_TAKEN, taken);
 		w->work += taken;
 	}
 }
@@ -217,6 +237,11 @@ run_next(struct worker *w)
 		return false;
 	w->work++;
 	replica = r->replica;
+	if (replica->is_ending) {
+		pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_RUNTIME,
+		    "the application of %s did not start", replica->deployment->name);
+		return true;
+	}
 	if (replica->ongoing >= replica->deployment->max_ongoing) {
 		if (!give_surplus(w, r))
 			pinioni_worker_park(w, r);
@@ -289,6 +314,8 @@ go_to_sleep(struct worker *w)
 	if (limit == 0)
 		return;
 	pinioni_port_sweep(w->port);
+	if (w->placeholders != 0)
+		pinioni_request_look_at_placeholders(w);
 	publish_depth(w);
 	epoch_announce(&w->line->epoch, EPOCH_FUTEX);
 	if (!has_something(w)) {
@@ -354,10 +381,8 @@ pinioni_worker_loop_turn(struct worker *w)
 	read_mail(w);
 	if (w->strangers != NULL)
 		pinioni_worker_look_at_strangers(w);
-	if (pinioni_worker_run_resumed(w)) {
-		w->work++;
-		return w->work; /* much may have happened: nothing read before holds */
-	}
+	if (pinioni_worker_run_resumed(w))
+		w->work++; /* much may have happened: nothing read before holds */
 	for (unsigned i = 0; i < RUN_BURST && run_next(w); i++)
 		continue;
 	if (w->outbox_messages != 0)

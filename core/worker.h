@@ -88,6 +88,10 @@ struct worker {
 	pinion_port *port;
 	struct custody_entry *custody[PORTS_MAX];
 	uint32_t custody_count;
+	uint32_t placeholders;
+	uint64_t
+	    starved_since; /* ticks: a call could not be taken for want of memory, and since then */
+	uint64_t starved_at; /* as many were started, and no more */
 	struct outbox outboxes[WORKERS_MAX];
 	uint32_t outbox_messages;
 	/* Queue of requests that may start. */
@@ -98,7 +102,6 @@ struct worker {
 	uint32_t ongoing;        /* started, and not ended */
 	struct replica *crowded; /* replicas for which requests may be parked */
 	struct pinion_request *pool;
-	struct pinion_request *reserve; /* to fail a call with, when there is no memory for it */
 	_Atomic(struct pinion_request *)
 	    *chunks; /* POOL_CHUNKS_MAX; W worker  R those with a token */
 	uint32_t chunk_count;
@@ -115,6 +118,7 @@ struct worker {
 	uint32_t fibers_all, fibers_busy, fibers_max;
 	struct timer *timers;
 	uint32_t timer_count, timer_room;
+	struct fiber *awaiting; /* those that wait for results of this worker's port */
 	struct stranger *strangers;
 	bool leave; /* back to thread_stack after this turn */
 	bool canceling;
@@ -144,6 +148,8 @@ bool pinioni_worker_run_resumed(struct worker *w);
 void pinioni_worker_run_timers(struct worker *w);
 void pinioni_worker_look_at_strangers(struct worker *w);
 void pinioni_worker_resume_all(struct worker *w);
+/* All that wait for this slot of the worker's port. */
+void pinioni_worker_resume_awaiting(struct worker *w, uint32_t slot);
 void pinioni_worker_flush(struct worker *w);
 int pinioni_worker_make_pool(struct worker *w) __attribute__((warn_unused_result));
 void pinioni_worker_free_pool(struct worker *w);
@@ -183,7 +189,8 @@ int pinioni_worker_await_stranger(struct worker *w, struct slot *slot, uint64_t 
 /* A call that waits at the head of our own queue runs on this stack. False: it is not there. Not for a wait
  * within a time: what runs on our stack ends when it likes. */
 bool pinioni_worker_run_inline(struct worker *w, pinion_response response);
-/* Suspends until one that is not yet DONE is, `deadline` (0: none) is past, or all ends. */
+/* Suspends until one that is not yet DONE is, `deadline` (0: none) is past, or all ends. -ESTALE: another handler
+ * gave one back meanwhile. */
 int pinioni_worker_await(struct worker *w, const pinion_response *responses, unsigned count,
     uint64_t deadline) __attribute__((warn_unused_result));
 /* Rings a worker that sleeps. Ordered by the caller. */
@@ -201,6 +208,7 @@ worker_take_request(struct worker *w)
 	w->pool = r->next;
 	r->lane = NULL;
 	r->custody = NULL;
+	r->buffer = 0;
 	r->state = REQUEST_QUEUED;
 	r->counted = r->inside = false;
 	return r;
