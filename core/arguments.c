@@ -5,10 +5,12 @@
  *   plain    the message's record is the bits of one scalar after the other; nothing was decoded
  *   others   a view each, made before the handler began: core/record.c
  */
+#include <errno.h>
 #include <string.h>
 
 #include "core/request.h"
-#include "core/registry.h"
+#include "core/runtime.h"
+#include "core/value.h"
 
 static pinion_kind
 kind_of(const pinion_request *r, unsigned index)
@@ -32,18 +34,48 @@ word_of(const pinion_request *r, unsigned index)
 	return word;
 }
 
+/* A handler reads what is not there: the call fails, and says so. */
+__attribute__((noinline, cold)) static void
+misread(pinion_request *r, unsigned index, pinion_kind wanted)
+{
+	pinion_kind kind = kind_of(r, index);
+	const char *is = kind == PINION_KIND_NONE ? "not there" : pinioni_kind_name(kind);
+
+	if (r->state == REQUEST_RUNNING)
+		pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
+		    "argument %u of %s.%s is %s and was read as %s", index,
+		    r->method->deployment->name, r->method->name, is, pinioni_kind_name(wanted));
+	else
+		pinioni_runtime_log(r->worker->runtime,
+		    "argument %u of %s.%s is %s and was read as %s", index,
+		    r->method->deployment->name, r->method->name, is, pinioni_kind_name(wanted));
+}
+
+/* The bits of a scalar of that kind; else 0. */
+static uint64_t
+scalar_of(pinion_request *r, unsigned index, pinion_kind kind)
+{
+	if (kind_of(r, index) == kind)
+		return word_of(r, index);
+	misread(r, index, kind);
+	return 0;
+}
+
 static const struct view *
-view_of(const pinion_request *r, unsigned index, pinion_kind kind)
+view_of(pinion_request *r, unsigned index, pinion_kind kind)
 {
 	static const struct view nothing = { .at = "" };
 
-	return r->is_plain || kind_of(r, index) != kind ? &nothing : &r->args[index];
+	if (!r->is_plain && kind_of(r, index) == kind)
+		return &r->args[index];
+	misread(r, index, kind);
+	return &nothing;
 }
 
 bool
 pinion_arg_bool(pinion_request *r, unsigned index)
 {
-	return kind_of(r, index) == PINION_KIND_BOOL && word_of(r, index) != 0;
+	return scalar_of(r, index, PINION_KIND_BOOL) != 0;
 }
 
 int64_t
@@ -55,28 +87,25 @@ pinion_arg_i64(pinion_request *r, unsigned index)
 uint64_t
 pinion_arg_u64(pinion_request *r, unsigned index)
 {
-	pinion_kind kind = kind_of(r, index);
-
-	return kind == PINION_KIND_I64 || kind == PINION_KIND_U64 ? word_of(r, index) : 0;
+	/* Either: who declares one and reads the other means its bits. */
+	return scalar_of(
+	    r, index, kind_of(r, index) == PINION_KIND_I64 ? PINION_KIND_I64 : PINION_KIND_U64);
 }
 
 double
 pinion_arg_f64(pinion_request *r, unsigned index)
 {
-	double x = 0;
-	uint64_t word;
+	uint64_t word = scalar_of(r, index, PINION_KIND_F64);
+	double x;
 
-	if (kind_of(r, index) == PINION_KIND_F64) {
-		word = word_of(r, index);
-		memcpy(&x, &word, sizeof x);
-	}
+	memcpy(&x, &word, sizeof x); /* 0 is 0.0 */
 	return x;
 }
 
 pinion_handle
 pinion_arg_handle(pinion_request *r, unsigned index)
 {
-	return (pinion_handle){ kind_of(r, index) == PINION_KIND_HANDLE ? word_of(r, index) : 0 };
+	return (pinion_handle){ scalar_of(r, index, PINION_KIND_HANDLE) };
 }
 
 pinion_str

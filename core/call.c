@@ -27,11 +27,15 @@ list_methods(const struct deployment *d, char *text, size_t room)
 	size_t at = 0;
 
 	text[0] = '\0';
-	for (size_t i = 0; i < d->method_count && at < room; i++) {
+	for (size_t i = 0; i < d->method_count; i++) {
+		const char *name = d->methods[i].name;
+		bool fits = at + strlen(name) + sizeof ", , ..." <= room;
 		int n =
-		    snprintf(text + at, room - at, "%s%s", i == 0 ? "" : ", ", d->methods[i].name);
+		    snprintf(text + at, room - at, "%s%s", i == 0 ? "" : ", ", fits ? name : "...");
 
-		at += n < 0 ? room : (size_t)n;
+		if (!fits || n < 0)
+			return;
+		at += (size_t)n;
 	}
 }
 
@@ -51,6 +55,7 @@ fail_handle(pinion_port *port, pinion_handle handle, pinion_response *failed)
 	list_methods(d, have, sizeof have);
 	*failed = pinioni_port_fail(port, -EINVAL, NULL, "%s has no method \"%s\"; it has: %s",
 	    d->name, name == NULL ? "?" : name, have);
+	pinioni_port_failed_in(port, d->name, name);
 }
 
 const struct method *

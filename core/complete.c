@@ -271,8 +271,8 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 void
 pinioni_request_complete(struct pinion_request *r, const struct outcome *o)
 {
-	assert(r->state != REQUEST_ANSWERED && r->state != REQUEST_FREE);
-	r->state = REQUEST_ANSWERED;
+	assert(r->state < REQUEST_ANSWERED && r->state != REQUEST_FREE);
+	r->state = o->status == 0 ? REQUEST_ANSWERED : REQUEST_FAILED;
 	if (o->status != 0)
 		board_count(r->worker->line, COUNT_FAILED, 1);
 	if (r->port != NULL)

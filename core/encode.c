@@ -126,9 +126,12 @@ item_response(struct encoder *e, struct item *it, const pinion_param *p, pinion_
 static int
 item_ref(struct encoder *e, struct item *it, pinion_ref r)
 {
-	uint64_t generation = r.generation & GENERATION_MASK;
+	uint64_t generation = ref_generation(r);
 
-	if (item_result(e, it, r.port, r.slot, generation << 16 | r.generation >> 48) != 0)
+	if (!ref_is_tagged(r))
+		return pinioni_complain(
+		    e->c, -EINVAL, "not a reference: it is made by pinion_response_ref(response)");
+	if (item_result(e, it, r.port, r.slot, generation << 16 | ref_home(r)) != 0)
 		return e->c->code;
 	if (r.port != port_word(e->port))
 		return 0; /* its owner keeps it */
@@ -194,6 +197,11 @@ item_of(struct encoder *e, unsigned i, const pinion_value *v)
 	if (p != NULL && p->kind != v->kind)
 		return complain_kind(e, p, v);
 	if (v->kind == PINION_KIND_REF) {
+		if (!ref_is_tagged(v->as.ref))
+			return pinioni_complain(e->c, -EINVAL,
+			    "parameter \"%s\" wants a reference, made by "
+			    "pinion_response_ref(response)",
+			    p == NULL ? "" : p->name);
 		it->carried = v->as.ref;
 		return 0;
 	}

@@ -21,7 +21,7 @@ enum {
 
 	RELAYS_MAX = 8, /* answers that complete one another on one stack; the rest next turn */
 
-	STARVED_MS = 100, /* without memory for a call, before it fails */
+	STARVED_MS = 1000, /* without memory for a call, before it fails */
 
 	LANE_BURST = 16,    /* messages taken from one lane a turn */
 	RUN_BURST = 16,     /* handlers started a turn */

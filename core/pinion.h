@@ -9,6 +9,8 @@
  *   pinion_release, pinion_stop
  *
  * Returns   0 or -errno, and must be checked. A call's failure travels in its response.
+ * Values    Whole numbers become bool (0 and 1), i64, u64 and f64 where nothing is lost, else -ERANGE. No
+ *           other kinds become one another.
  * Threads   Any thread may call; its port is opened on first use and closed at thread exit. A response
  *           is used only by the thread that made it; others use its reference.
  * Options   Designated initialisers behind the last fixed argument; 0 means the default, a negative
@@ -225,8 +227,8 @@ typedef struct pinion_start_options {
 int pinion_start_with(const pinion_start_options *options) PINION_MUST_CHECK;
 
 /* Lets outstanding calls finish for drain_ns, ends the rest with -ECANCELED, runs deinit, joins all
- * threads and unmaps everything. Handles and responses are -ESTALE from then on. NULL is fine. Not
- * from a handler. */
+ * threads and unmaps everything. Waits for handlers that run, however long: none can be killed. Handles
+ * and responses are -ESTALE from then on. NULL is fine. From a handler it does nothing, and says so. */
 void pinion_stop(pinion_runtime *rt);
 
 /* Caller-driven: one bounded turn on this thread. Returns the work done: 0 means nothing to do now, or
@@ -306,17 +308,18 @@ pinion_call(pinion_handle handle, pinion_args args)
 }
 /* Nobody waits for an answer. 0, or why it could not be sent. */
 int pinion_post(pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
-/* A plain function on the task workers; functions are told apart by address. */
+/* A plain function on the task workers; functions are told apart by address. It must reply. */
 pinion_response pinion_task_on(
     pinion_runtime *rt, pinion_task_fn *fn, pinion_args args) PINION_MUST_CHECK;
 pinion_response pinion_task_of(
     pinion_request *req, pinion_task_fn *fn, pinion_args args) PINION_MUST_CHECK;
 
 /* Waits and reads; repeatable. Views (str, bytes) hold until release. 0, the call's error, -ESTALE
- * (released, or a stopped runtime's), -EINVAL (another kind, another thread's), -ERANGE (does not fit),
+ * (released, another thread's, or a stopped runtime's), -EINVAL (another kind), -ERANGE (does not fit),
  * -EDEADLK (waiting too deep). `into.kind` PINION_KIND_NONE only waits. */
 int pinion_result_into(pinion_response response, pinion_into into) PINION_MUST_CHECK;
-/* The same within timeout_ns: -EAGAIN, and the response stays good. 0: only looks. */
+/* The same within timeout_ns, by the runtime's clock: -EAGAIN, and the response stays good. 0: only looks;
+ * negative: no limit. */
 int pinion_result_within_into(
     pinion_response response, int64_t timeout_ns, pinion_into into) PINION_MUST_CHECK;
 /* The result as its own kind. str and bytes are views until release. */
@@ -347,7 +350,8 @@ pinion_ref pinion_response_ref(pinion_response response);
 int pinion_response_keep(pinion_response response) PINION_MUST_CHECK;
 void pinion_ref_release(pinion_ref ref);
 /* Waits and reads. A str or bytes view is good until the calling request ends, or, outside of one,
- * until this thread's next pinion_ref_get. -ESTALE, -EINVAL or the call's error. */
+ * until this thread's next pinion_ref_get. -ESTALE (released, given back), -EINVAL (another kind, or not made
+ * by pinion_response_ref) or the call's error. */
 int pinion_ref_get_into(pinion_ref ref, pinion_into into) PINION_MUST_CHECK;
 
 /* ---- ports: for those who do not want a thread-local read, or have an event loop ---------------- */
@@ -395,12 +399,13 @@ typedef struct pinion_finished {
 unsigned pinion_harvest(pinion_port *port, pinion_finished *finished, unsigned max);
 /* An eventfd that becomes readable when a tagged call of an armed port ends. Made at first use. */
 int pinion_port_fd(pinion_port *port) PINION_MUST_CHECK;
-/* Before sleeping in an event loop. True: something is there already, harvest first. */
+/* Before sleeping in an event loop. True: something is there already, harvest first. A wait disarms. */
 bool pinion_port_arm(pinion_port *port) PINION_MUST_CHECK;
 
 /* ---- in a handler ------------------------------------------------------------------------------ */
 
-/* Arguments by position, as declared. Views hold until the request is answered or handed on. */
+/* Arguments by position, as declared. Views hold until the request is answered or handed on. One that is not
+ * there or is of another kind reads as 0 or nothing, and the call fails with -EINVAL. */
 bool pinion_arg_bool(pinion_request *req, unsigned index);
 int64_t pinion_arg_i64(pinion_request *req, unsigned index);
 uint64_t pinion_arg_u64(pinion_request *req, unsigned index);
@@ -427,7 +432,7 @@ int pinion_reply_buffer(pinion_request *req, size_t size) PINION_MUST_CHECK;
 int pinion_reply_response(pinion_request *req, pinion_response response) PINION_MUST_CHECK;
 /* A tail call: `handle` answers our caller. */
 int pinion_forward(pinion_request *req, pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
-/* Ends the handler with an error and its text. Returns `error`, to be returned. */
+/* Ends the handler with an error and its text. Returns `error`, made negative, to be returned. */
 int pinion_fail(pinion_request *req, int error, const char *format, ...)
     PINION_PRINTF(3, 4) PINION_MUST_CHECK;
 /* Answered later, with the token, from any thread of the process. -EALREADY. -ENOMEM: not sent, the token stays

@@ -649,15 +649,22 @@ pinioni_port_fail(pinion_port *p, int code, const struct method *method, const c
 	};
 }
 
+void
+pinioni_port_failed_in(pinion_port *p, const char *deployment, const char *method)
+{
+	struct failure *f = &p->failures[p->failure_serial % FAILURES];
+
+	f->deployment = deployment;
+	f->method = method;
+}
+
 pinion_response
 pinioni_port_fail_upstream(
     pinion_port *p, int code, const char *deployment, const char *method, const char *text)
 {
 	pinion_response r = pinioni_port_fail(p, code, NULL, "%s", text);
-	struct failure *f = &p->failures[p->failure_serial % FAILURES];
 
-	f->origin = PINION_ORIGIN_UPSTREAM;
-	f->deployment = deployment;
-	f->method = method;
+	p->failures[p->failure_serial % FAILURES].origin = PINION_ORIGIN_UPSTREAM;
+	pinioni_port_failed_in(p, deployment, method);
 	return r;
 }

@@ -190,6 +190,8 @@ void pinioni_port_drain_ready(pinion_port *port);
 /* A call that got no slot: its response says why. */
 pinion_response pinioni_port_fail(pinion_port *port, int code, const struct method *method,
     const char *format, ...) __attribute__((format(printf, 4, 5), cold));
+/* Where the last of them was to go. */
+void pinioni_port_failed_in(pinion_port *port, const char *deployment, const char *method);
 /* The same, for an error that arose in that method: a dependent of a call that got no slot. */
 pinion_response pinioni_port_fail_upstream(
     pinion_port *port, int code, const char *deployment, const char *method, const char *text);

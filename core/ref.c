@@ -2,7 +2,7 @@
 /*
  * core/ref.c - references: results read by those who did not call.
  *
- *   reference = generation 48 | home worker 16, port word, slot
+ *   reference = tag 1 | home worker 15 | generation 48, port word, slot
  *
  * Why       A response is its thread's; a reference may lie in a payload and be read anywhere in the
  *           process. The reader copies, and checks the generation after the copy: what was released
@@ -21,16 +21,16 @@
 pinion_ref
 pinion_response_ref(pinion_response r)
 {
-	pinion_ref ref = {
-		.generation = r.generation & GENERATION_MASK, .port = r.port, .slot = r.slot
-	};
+	pinion_ref ref = { .generation = REF_TAG | (r.generation & GENERATION_MASK),
+		.port = r.port,
+		.slot = r.slot };
 	struct port_shell *shell;
 	int err;
 	pinion_port *port;
 	struct slot_note *note;
 
-	if (r.slot == RESPONSE_NOWHERE)
-		return ref;
+	if (port_is_failed(r))
+		return ref; /* says why */
 	port = port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return ref;
@@ -38,6 +38,8 @@ pinion_response_ref(pinion_response r)
 	if (note != NULL) {
 		note->marks |= MARK_SHARED;
 		ref.generation |= (uint64_t)note->home << 48;
+	} else {
+		ref.slot = REF_GONE;
 	}
 	port_leave(shell);
 	return ref;
@@ -100,14 +102,16 @@ pinion_ref_release(pinion_ref ref)
 {
 	struct port_shell *shell;
 	int err;
-	pinion_port *port = pinioni_port_enter_token(ref.port, &shell, &err);
-	pinion_port *owner;
+	pinion_port *port, *owner;
 
+	if (!ref_is_tagged(ref))
+		return;
+	port = pinioni_port_enter_token(ref.port, &shell, &err);
 	if (port == NULL)
 		return;
 	owner = visit(port->runtime, ref);
 	if (owner != NULL) {
-		(void)slot_end(&owner->memory.slots[ref.slot], ref.generation & GENERATION_MASK);
+		(void)slot_end(&owner->memory.slots[ref.slot], ref_generation(ref));
 		unvisit(owner);
 	}
 	port_leave(shell);
@@ -168,6 +172,8 @@ copy_out(
 
 	/* relaxed: seen DONE with D; checked again after the copy. */
 	word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+	if ((word & SLOT_ENDED) != 0)
+		return -ESTALE; /* given back */
 	if (length > SLOT_BYTES && length > owner->memory.places[at].size)
 		return -ESTALE;
 	copy = room_for(port, length < SLOT_BYTES ? SLOT_BYTES : length);
@@ -202,8 +208,7 @@ at_hand(pinion_port *port, pinion_ref ref)
 				     : NULL;
 
 	if (owner == NULL || ref.slot >= owner->memory.slot_count ||
-	    slot_look(&owner->memory.slots[ref.slot], ref.generation & GENERATION_MASK) !=
-		SLOT_IS_DONE)
+	    slot_look(&owner->memory.slots[ref.slot], ref_generation(ref)) != SLOT_IS_DONE)
 		return NULL;
 	return owner;
 }
@@ -211,11 +216,13 @@ at_hand(pinion_port *port, pinion_ref ref)
 int
 pinion_ref_get_into(pinion_ref ref, pinion_into into)
 {
-	uint64_t generation = ref.generation & GENERATION_MASK;
+	uint64_t generation = ref_generation(ref);
 	struct port_shell *shell;
 	int err;
 	pinion_port *port, *owner;
 
+	if (!ref_is_tagged(ref))
+		return -EINVAL;
 	if (ref.slot >= 0xffff0000u)
 		return -(int)(ref.generation & 0xffff);
 	port = pinioni_port_enter_token(ref.port, &shell, &err);

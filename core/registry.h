@@ -130,6 +130,32 @@ handle_unknown(pinion_handle h)
 	return (unsigned)(h.id & 0xffff);
 }
 
+/*
+ * reference.generation = a tag | home worker 15 | generation 48
+ *
+ * The tag tells a reference from the bytes of a response, which nobody may read but the thread that made it.
+ */
+#define REF_TAG (UINT64_C(1) << 63)
+#define REF_GONE 0xfffe0000u /* its slot, when the response was given back before it was made */
+
+static inline bool
+ref_is_tagged(pinion_ref ref)
+{
+	return (ref.generation & REF_TAG) != 0;
+}
+
+static inline uint64_t
+ref_generation(pinion_ref ref)
+{
+	return ref.generation & GENERATION_MASK;
+}
+
+static inline unsigned
+ref_home(pinion_ref ref)
+{
+	return (unsigned)(ref.generation >> 48 & 0x7fff);
+}
+
 static inline pinion_handle
 handle_make(uint64_t runtime_key, unsigned deployment, unsigned method, unsigned unknown)
 {

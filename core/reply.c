@@ -185,35 +185,56 @@ pinion_fail(pinion_request *r, int error, const char *format, ...)
 	if (is_taken(r)) {
 		pinioni_runtime_log(r->worker->runtime, "%s.%s fails after it has answered: %s",
 		    r->method->deployment->name, r->method->name, text);
+		if (r->state == REQUEST_ANSWERED)
+			r->state = REQUEST_FAILED; /* said: not again when it returns this */
 		return code;
 	}
 	pinioni_request_fail(r, code, PINION_ORIGIN_HANDLER, "%s", text);
 	return code;
 }
 
+/* Its answer stands. */
+__attribute__((noinline, cold)) static void
+log_late(const pinion_request *r, int err)
+{
+	pinioni_runtime_log(r->worker->runtime, "%s.%s returned %d after it has answered",
+	    r->method->deployment->name, r->method->name, err);
+}
+
+/* It returned, and has neither answered nor put it off. */
+__attribute__((noinline)) static void
+answer_by_return(pinion_request *r, int err)
+{
+	struct outcome o = { .kind = PINION_KIND_NONE };
+
+	if (err == -ECANCELED && r->worker->canceling)
+		pinioni_request_fail(
+		    r, err, PINION_ORIGIN_RUNTIME, "the runtime stopped before it ended");
+	else if (err < 0)
+		pinioni_request_fail(r, err, PINION_ORIGIN_HANDLER, "the handler returned %d", err);
+	else if (r->method->any_params)
+		pinioni_request_fail(
+		    r, -EPROTO, PINION_ORIGIN_HANDLER, "the task returned %d without a reply", err);
+	else if (r->method->returns.kind == PINION_KIND_NONE)
+		pinioni_request_complete(r, &o);
+	else
+		pinioni_request_fail(r, -EPROTO, PINION_ORIGIN_HANDLER,
+		    "%s.%s returned %d without a reply and declares %s",
+		    r->method->deployment->name, r->method->name, err,
+		    pinioni_kind_name(r->method->returns.kind));
+}
+
 void
 pinioni_request_returned(pinion_request *r, int err)
 {
-	struct outcome o;
-
-	if (r->state == REQUEST_ANSWERED) {
+	/* What failed has said why; a second answer was logged. */
+	if (err < 0 && err != -EALREADY && r->state != REQUEST_RUNNING &&
+	    r->state != REQUEST_FAILED)
+		log_late(r, err);
+	if (r->state >= REQUEST_ANSWERED)
 		pinioni_request_end(r);
-		return;
-	}
-	if (r->state != REQUEST_RUNNING)
-		return; /* deferred, or answered by another call */
-	if (err < 0) {
-		pinioni_request_fail(r, err, PINION_ORIGIN_HANDLER, "the handler returned %d", err);
-		return;
-	}
-	if (r->method->returns.kind == PINION_KIND_NONE) {
-		o = (struct outcome){ .kind = PINION_KIND_NONE };
-		pinioni_request_complete(r, &o);
-		return;
-	}
-	pinioni_request_fail(r, -EPROTO, PINION_ORIGIN_HANDLER,
-	    "%s.%s returned 0 without a reply and declares %s", r->method->deployment->name,
-	    r->method->name, pinioni_kind_name(r->method->returns.kind));
+	else if (r->state == REQUEST_RUNNING)
+		answer_by_return(r, err);
 }
 
 int

@@ -36,6 +36,7 @@ enum request_state {
 	REQUEST_RELAYING,
 	REQUEST_DEFERRED,
 	REQUEST_ANSWERED, /* or handed on; its handler may still be inside */
+	REQUEST_FAILED,   /* the same, with an error */
 };
 
 struct request_memory {

@@ -56,13 +56,13 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 	struct pinion_runtime *rt = port->runtime;
 	uint64_t start = clock_ticks();
 	uint64_t spin = SPIN_US * rt->ticks_us;
-	uint64_t started_ns = limit_ns == UINT64_MAX ? 0 : clock_monotonic_ns();
+	uint64_t started_ns = limit_ns == UINT64_MAX ? 0 : clock_now(&rt->clock);
 	uint64_t spun;
 	int at;
 
 	pinioni_port_order(port);
 	while ((at = find_done(port, r, count)) < 0) {
-		uint64_t past = limit_ns == UINT64_MAX ? 0 : clock_monotonic_ns() - started_ns;
+		uint64_t past = limit_ns == UINT64_MAX ? 0 : clock_now(&rt->clock) - started_ns;
 		uint64_t nap = (uint64_t)SLEEP_MAX_MS * 1000000;
 
 		if (past > limit_ns || limit_ns == 0)
@@ -372,7 +372,8 @@ pinion_response_error(pinion_response r)
 		.origin = PINION_ORIGIN_CALLER,
 		.deployment = str_of(NULL),
 		.method = str_of(NULL),
-		.text = str_of("the runtime is stopped, or never was") };
+		.text = str_of("a response is used only by the thread that made it, and while its "
+			       "runtime runs") };
 	struct port_shell *shell;
 	int err;
 	pinion_port *port;

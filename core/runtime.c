@@ -66,9 +66,11 @@ check_sizes(const pinion_start_options *o)
 		o->arena_bytes > INT64_C(1) << 32))
 		return refuse(o, -EINVAL, "arena_bytes is %lld: a power of two, %d to 4 GiB",
 		    (long long)o->arena_bytes, ARENA_STEP);
-	if (o->stack_size < 0 || (o->stack_size != 0 && o->stack_size < 16384))
+	if (o->stack_size != 0 && (o->stack_size < 16384 || o->stack_size > INT64_C(1) << 30))
 		return refuse(
-		    o, -EINVAL, "stack_size is %lld: 16384 or more", (long long)o->stack_size);
+		    o, -EINVAL, "stack_size is %lld: 16 KiB to 1 GiB", (long long)o->stack_size);
+	if (o->clock.now == NULL && o->clock.arg != NULL)
+		return refuse(o, -EINVAL, "clock has an argument and no function");
 	if (o->drain_ns < 0)
 		return refuse(o, -EINVAL, "drain_ns is %lld: negative", (long long)o->drain_ns);
 	if (o->workers != PINION_CALLER_DRIVEN && (o->workers < 0 || o->workers > WORKERS_MAX))
@@ -420,6 +422,11 @@ pinion_stop(pinion_runtime *rt)
 {
 	if (rt == NULL)
 		return;
+	if (thread_worker() != NULL && thread_worker()->runtime == rt) {
+		pinioni_runtime_log(
+		    rt, "pinion_stop in a handler, for which it would wait: ignored");
+		return;
+	}
 	enter_phase(rt, RUNTIME_DRAINING);
 	(void)wait_until_drained(rt, (uint64_t)rt->drain_ns); /* what is left is canceled */
 	enter_phase(rt, RUNTIME_CANCELING);

@@ -8,6 +8,7 @@
 #include <linux/membarrier.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shm/futex.h"
@@ -40,7 +41,7 @@ pinioni_runtimes_add(struct pinion_runtime *rt)
 			err = 0;
 		}
 	(void)pthread_mutex_unlock(&table_lock);
-	/* Once a process; refused by old kernels: then a shell's closing spins a little longer. */
+	/* Once a process; refused by old kernels: see pinioni_shells_close. */
 	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	return err;
 }
@@ -189,7 +190,9 @@ pinioni_shells_close(struct pinion_runtime *rt)
 		atomic_store_explicit(&s->closed, 1, memory_order_release);
 	}
 	/* Every thread's `inside` is visible now, and every later enter sees `closed`. */
-	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+		(void)nanosleep(
+		    &(struct timespec){ .tv_nsec = 1000000 }, NULL); /* long after it was */
 	for (struct port_shell *s = rt->shells; s != NULL; s = s->runtime_next) {
 		uint32_t inside;
 

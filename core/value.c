@@ -25,14 +25,13 @@ pinioni_kind_name(pinion_kind kind)
 	return (unsigned)kind < 16 && names[kind] != NULL ? names[kind] : "unknown kind";
 }
 
-/* Whole numbers of at most 53 bits are exact in an f64. */
+/* Whole numbers of at most 53 bits, zeros at the end not counted, are exact in an f64. */
 static bool
 is_exact(pinion_kind from, uint64_t bits)
 {
-	const uint64_t most = UINT64_C(1) << 53;
 	uint64_t size = from == PINION_KIND_I64 && (int64_t)bits < 0 ? -bits : bits;
 
-	return size <= most;
+	return size == 0 || size >> __builtin_ctzll(size) < UINT64_C(1) << 53;
 }
 
 static int
