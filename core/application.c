@@ -224,7 +224,7 @@ encode_init(struct pinion_app *app, pinion_node *node, pinion_args args)
 	if (pinioni_encode_plain(
 		&m, args, node->record, sizeof node->record, &node->record_length, &c) == 0)
 		return 0;
-	pinioni_app_refuse(app, "%s: %s", node->name, c.text);
+	pinioni_app_refuse(app, "%s", c.text);
 	return c.code;
 }
 

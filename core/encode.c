@@ -48,15 +48,29 @@ pinioni_complain(struct complaint *c, int code, const char *format, ...)
 	return code;
 }
 
+/* The same, beginning with whose arguments they are: "Deployment.method: ". */
+__attribute__((format(printf, 3, 4), cold)) static int
+complain(struct encoder *e, int code, const char *format, ...)
+{
+	char text[FAULT_TEXT];
+	va_list list;
+
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof text, format, list); /* a text cut short is fine */
+	va_end(list);
+	return pinioni_complain(
+	    e->c, code, "%s.%s: %s", e->method->deployment->name, e->method->name, text);
+}
+
 static int
 complain_kind(struct encoder *e, const pinion_param *p, const pinion_value *v)
 {
 	if (p->kind == PINION_KIND_REF && v->kind == PINION_KIND_RESPONSE)
-		return pinioni_complain(e->c, -EINVAL,
+		return complain(e, -EINVAL,
 		    "parameter \"%s\" wants a reference and got a response: pass "
 		    "pinion_response_ref(response)",
 		    p->name);
-	return pinioni_complain(e->c, -EINVAL, "parameter \"%s\" wants %s and got %s", p->name,
+	return complain(e, -EINVAL, "parameter \"%s\" wants %s and got %s", p->name,
 	    pinioni_kind_name(p->kind), pinioni_kind_name(v->kind));
 }
 
@@ -64,7 +78,7 @@ static int
 pin(struct encoder *e, uint32_t at, uint32_t kind)
 {
 	if (e->note->pins >= PINS_MAX - 1)
-		return pinioni_complain(e->c, -E2BIG,
+		return complain(e, -E2BIG,
 		    "more than %d arguments are responses, references or loans",
 		    PINION_UNRESOLVED_MAX);
 	if (kind == PIN_SLOT)
@@ -83,7 +97,7 @@ item_result(struct encoder *e, struct item *it, uint32_t word, uint32_t slot, ui
 	const pinion_port *own = e->port;
 
 	if ((word ^ port_word(own)) >> 16 != 0)
-		return pinioni_complain(e->c, -ESTALE, "a result of another runtime");
+		return complain(e, -ESTALE, "a result of another runtime");
 	it->is_ref = true;
 	it->ref = (struct record_ref){ .kind = REF_RESULT, .port = (uint16_t)word, .at = slot };
 	it->ref.call = generation;
@@ -107,17 +121,15 @@ item_response(struct encoder *e, struct item *it, const pinion_param *p, pinion_
 		    f->serial == r.generation >> 16 ? f->text : "the call before failed");
 	}
 	if (r.port != port_word(e->port))
-		return pinioni_complain(
-		    e->c, -ESTALE, "a response is used only by the thread that made it");
+		return complain(e, -ESTALE, "a response is used only by the thread that made it");
 	if (r.slot >= e->port->memory.slot_count || note->state != NOTE_OPEN ||
 	    note->generation != r.generation)
-		return pinioni_complain(e->c, -ESTALE, "a response that was released");
+		return complain(e, -ESTALE, "a response that was released");
 	kind = note->method->returns.kind;
 	if (p != NULL && !note->method->any_params && !pinioni_kind_may_convert(kind, p->kind))
-		return pinioni_complain(e->c, -EINVAL,
-		    "parameter \"%s\" wants %s and %s.%s returns %s", p->name,
-		    pinioni_kind_name(p->kind), note->method->deployment->name, note->method->name,
-		    pinioni_kind_name(kind));
+		return complain(e, -EINVAL, "parameter \"%s\" wants %s and %s.%s returns %s",
+		    p->name, pinioni_kind_name(p->kind), note->method->deployment->name,
+		    note->method->name, pinioni_kind_name(kind));
 	if (item_result(e, it, r.port, r.slot, r.generation << 16 | note->home) != 0)
 		return e->c->code;
 	return pin(e, r.slot, PIN_SLOT);
@@ -138,20 +150,30 @@ item_ref(struct encoder *e, struct item *it, pinion_ref r)
 	if (r.slot >= e->port->memory.slot_count ||
 	    e->port->notes[r.slot].generation != generation ||
 	    e->port->notes[r.slot].state == NOTE_FREE)
-		return pinioni_complain(e->c, -ESTALE, "a reference to a released response");
+		return complain(e, -ESTALE, "a reference to a released response");
 	return pin(e, r.slot, PIN_SLOT);
 }
 
 /* ---- plain values --------------------------------------------------------------------------- */
 
 static int
-item_bytes(struct encoder *e, struct item *it, const pinion_value *v)
+complain_null(struct encoder *e, unsigned i, size_t length)
 {
+	if (e->method->any_params)
+		return complain(e, -EINVAL, "argument %u is NULL with a length of %zu", i, length);
+	return complain(e, -EINVAL, "parameter \"%s\" is NULL with a length of %zu",
+	    e->method->params[i].name, length);
+}
+
+static int
+item_bytes(struct encoder *e, unsigned i, const pinion_value *v)
+{
+	struct item *it = &e->items[i];
 	pinion_bytes b = value_bytes(v);
 	uint32_t at;
 
 	if (b.data == NULL && b.len != 0)
-		return pinioni_complain(e->c, -EINVAL, "a NULL with a length");
+		return complain_null(e, i, b.len);
 	if (e->port != NULL && b.len > MESSAGE_RECORD &&
 	    pinioni_arena_find_loan(&e->port->arena, b.data, b.len, &at) &&
 	    arena_at(&e->port->arena, at) == b.data) {
@@ -171,9 +193,11 @@ item_scalar(struct encoder *e, struct item *it, const pinion_param *p, const pin
 {
 	int err = pinioni_value_convert(v->kind, value_bits(v), p->kind, &it->bits);
 
+	if (err == -ERANGE && v->kind == PINION_KIND_U64)
+		return complain(e, -ERANGE, "parameter \"%s\" wants %s: %llu does not fit", p->name,
+		    pinioni_kind_name(p->kind), (unsigned long long)v->as.u64);
 	if (err == -ERANGE)
-		return pinioni_complain(e->c, -ERANGE,
-		    "parameter \"%s\" wants %s: %lld does not fit", p->name,
+		return complain(e, -ERANGE, "parameter \"%s\" wants %s: %lld does not fit", p->name,
 		    pinioni_kind_name(p->kind), (long long)v->as.i64);
 	return err != 0 ? complain_kind(e, p, v) : 0;
 }
@@ -210,13 +234,13 @@ item_of(struct encoder *e, unsigned i, const pinion_value *v)
 		return 0;
 	}
 	if (v->kind == PINION_KIND_STRUCT && p != NULL && v->as.bytes.len != p->size)
-		return pinioni_complain(e->c, -EINVAL,
+		return complain(e, -EINVAL,
 		    "parameter \"%s\" wants a struct of %u bytes and got one of %zu", p->name,
 		    p->size, v->as.bytes.len);
 	if (kind_is_variable(v->kind) || v->kind == PINION_KIND_STRUCT)
-		return item_bytes(e, it, v);
-	return pinioni_complain(
-	    e->c, -EINVAL, "argument %u: a %s cannot be passed", i, pinioni_kind_name(v->kind));
+		return item_bytes(e, i, v);
+	return complain(
+	    e, -EINVAL, "argument %u: a %s cannot be passed", i, pinioni_kind_name(v->kind));
 }
 
 /* ---- matching arguments to parameters ------------------------------------------------------- */
@@ -231,10 +255,28 @@ param_index(const struct method *m, const char *name)
 }
 
 static int
+check_count(struct encoder *e, pinion_args args)
+{
+	if (args.count <= PINION_ARGS_MAX)
+		return 0;
+	return complain(e, -E2BIG, "more than %d arguments", PINION_ARGS_MAX);
+}
+
+static int
+complain_name(struct encoder *e, const char *name)
+{
+	return complain(e, -EINVAL, "there is no parameter \"%s\"", name);
+}
+
+/* More arguments than parameters: a name that is unknown says more than their number. */
+static int
 complain_count(struct encoder *e, pinion_args args)
 {
-	return pinioni_complain(e->c, -EINVAL, "%s.%s takes %u arguments and got %u",
-	    e->method->deployment->name, e->method->name, e->method->param_count, args.count);
+	for (unsigned i = 0; i < args.count; i++)
+		if (args.values[i].name != NULL && param_index(e->method, args.values[i].name) < 0)
+			return complain_name(e, args.values[i].name);
+	return complain(
+	    e, -EINVAL, "takes %u arguments and got %u", e->method->param_count, args.count);
 }
 
 static int
@@ -244,8 +286,7 @@ item_otherwise(struct encoder *e, unsigned i)
 	pinion_value v = { .kind = p->kind };
 
 	if (!p->optional)
-		return pinioni_complain(e->c, -EINVAL, "%s.%s: parameter \"%s\" (%s) is missing",
-		    e->method->deployment->name, e->method->name, p->name,
+		return complain(e, -EINVAL, "parameter \"%s\" (%s) is missing", p->name,
 		    pinioni_kind_name(p->kind));
 	if (p->kind == PINION_KIND_STR)
 		v.as.str = p->otherwise.str;
@@ -270,11 +311,10 @@ match(struct encoder *e, pinion_args args)
 		int i = v->name == NULL ? (int)k : param_index(m, v->name);
 
 		if (i < 0)
-			return pinioni_complain(e->c, -EINVAL, "%s.%s has no parameter \"%s\"",
-			    m->deployment->name, m->name, v->name);
+			return complain_name(e, v->name);
 		if ((given >> i & 1) != 0)
-			return pinioni_complain(
-			    e->c, -EINVAL, "parameter \"%s\" is given twice", m->params[i].name);
+			return complain(
+			    e, -EINVAL, "parameter \"%s\" is given twice", m->params[i].name);
 		given |= UINT32_C(1) << i;
 		err = item_of(e, (unsigned)i, v);
 		if (e->items[i].is_ref)
@@ -343,12 +383,11 @@ write_outside(struct encoder *e, unsigned count, size_t size, struct message *m)
 	int err = size > UINT32_MAX ? -EMSGSIZE : pinioni_port_take_block(e->port, size, &at);
 
 	if (err == -EMSGSIZE)
-		return pinioni_complain(e->c, err,
-		    "the arguments need %zu bytes and the port's arena has %zu", size,
-		    e->port->memory.arena_size);
+		return complain(e, err, "the arguments need %zu bytes and the port's arena has %zu",
+		    size, e->port->memory.arena_size);
 	if (err != 0)
-		return pinioni_complain(
-		    e->c, err, "no room for %zu bytes of arguments in the port's arena now", size);
+		return complain(
+		    e, err, "no room for %zu bytes of arguments in the port's arena now", size);
 	e->port->arena.next[at] = 1;
 	e->note->pin[e->note->pins++] = (struct pin){ .at = at, .kind = PIN_BLOCK };
 	(void)write_items(e, count, arena_at(&e->port->arena, at), &align);
@@ -365,8 +404,10 @@ encode_items(struct encoder *e, pinion_args args, struct message *m)
 	unsigned count = e->method->any_params ? args.count : e->method->param_count;
 	uint32_t align;
 	size_t size;
-	int err = e->method->any_params ? match_task(e, args) : match(e, args);
+	int err = check_count(e, args);
 
+	if (err == 0)
+		err = e->method->any_params ? match_task(e, args) : match(e, args);
 	if (err != 0)
 		return err;
 	m->refs = e->refs;
@@ -398,8 +439,6 @@ pinioni_encode(pinion_port *port, const struct method *method, pinion_args args,
 		encode_plain_bits(&args, m);
 		return 0;
 	}
-	if (args.count > PINION_ARGS_MAX)
-		return pinioni_complain(c, -E2BIG, "more than %d arguments", PINION_ARGS_MAX);
 	struct encoder e;
 
 	encoder_start(&e, method, c);
@@ -416,15 +455,15 @@ pinioni_encode_plain(const struct method *method, pinion_args args, unsigned cha
 	uint32_t align;
 	int err;
 
-	if (args.count > PINION_ARGS_MAX)
-		return pinioni_complain(c, -E2BIG, "more than %d arguments", PINION_ARGS_MAX);
 	encoder_start(&e, method, c);
-	err = match(&e, args);
+	err = check_count(&e, args);
+	if (err == 0)
+		err = match(&e, args);
 	if (err != 0)
 		return err;
 	*length = write_items(&e, method->param_count, NULL, &align);
 	if (*length > room)
-		return pinioni_complain(c, -EMSGSIZE,
+		return complain(&e, -EMSGSIZE,
 		    "constructor arguments need %zu bytes and may have %zu", *length, room);
 	(void)write_items(&e, method->param_count, record, &align);
 	return 0;

@@ -5,6 +5,9 @@
  */
 #include "tests/core/graph.h"
 
+/* How a text about the worker's arguments begins. */
+#define WHOSE "Worker." PINION_CALL ": "
+
 static pinion_runtime *rt;
 static pinion_handle worker;
 
@@ -65,7 +68,34 @@ wrong_arguments_are_named(void **state)
 	assert_error(pinion_call(worker, PINION_ARGS("text")), -EINVAL, "wants i64 and got str");
 	assert_error(
 	    pinion_call(worker, PINION_ARGS(PINION_NAMED("y", 1))), -EINVAL, "no parameter \"y\"");
-	assert_error(pinion_call(worker, PINION_ARGS(UINT64_MAX)), -ERANGE, "\"x\"");
+	assert_error(pinion_call(worker, PINION_ARGS(UINT64_MAX)), -ERANGE,
+	    "\"x\" wants i64: 18446744073709551615 does not fit");
+	assert_error(
+	    pinion_call(pinion_method_of(worker, "echo"), PINION_ARGS(((pinion_str){ NULL, 5 }))),
+	    -EINVAL, "parameter \"text\" is NULL with a length of 5");
+}
+
+static void
+an_unknown_name_is_named_also_when_there_are_too_many(void **state)
+{
+	(void)state;
+	assert_error(pinion_call(worker, PINION_ARGS(PINION_NAMED("x", 1), PINION_NAMED("y", 1))),
+	    -EINVAL, "no parameter \"y\"");
+}
+
+static void
+all_that_is_wrong_with_arguments_begins_with_whose_they_are(void **state)
+{
+	pinion_value many[PINION_ARGS_MAX + 1] = { { 0 } };
+	pinion_args too_many = { many, PINION_KIND_LATE, PINION_ARGS_MAX + 1 };
+
+	(void)state;
+	assert_error(pinion_call(worker, PINION_ARGS()), -EINVAL, WHOSE "parameter \"x\"");
+	assert_error(pinion_call(worker, PINION_ARGS("text")), -EINVAL, WHOSE "parameter \"x\"");
+	assert_error(pinion_call(worker, PINION_ARGS(UINT64_MAX)), -ERANGE, WHOSE);
+	assert_error(pinion_call(worker, PINION_ARGS(1, 2)), -EINVAL, WHOSE);
+	assert_error(pinion_call(worker, PINION_ARGS(PINION_NAMED("y", 1))), -EINVAL, WHOSE);
+	assert_error(pinion_call(worker, too_many), -E2BIG, WHOSE "more than 16");
 }
 
 static void
@@ -257,6 +287,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    an_unknown_method_is_named_with_those_there_are, start, stop),
 		cmocka_unit_test_setup_teardown(wrong_arguments_are_named, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    an_unknown_name_is_named_also_when_there_are_too_many, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    all_that_is_wrong_with_arguments_begins_with_whose_they_are, start, stop),
 		cmocka_unit_test_setup_teardown(what_does_not_fit_says_both_sizes, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_handler_that_says_nothing_or_fails_is_an_error, start, stop),
