@@ -97,16 +97,43 @@ bad_methods(const pinion_deployment *d, const char **which)
 	return NULL;
 }
 
+/* NULL, or why a name cannot be shown as it is: one with a line's end would be two lines of a log. */
+static const char *
+bad_name(const char *name)
+{
+	if (name[0] == '\0')
+		return "is empty";
+	for (; *name != '\0'; name++)
+		if ((unsigned char)*name < ' ' || *name == '\x7f')
+			return "has a control character";
+	return NULL;
+}
+
+static bool
+check_bind_name(struct pinion_app *app, const pinion_deployment *d, const pinion_bind_options *o)
+{
+	const char *name = d == NULL ? NULL : d->name, *bad;
+
+	if (name == NULL || name[0] == '\0') {
+		pinioni_app_refuse(
+		    app, "bind %u: a deployment that is NULL or has no name", app->count + 1);
+		return false;
+	}
+	bad = bad_name(o->name != NULL ? o->name : name);
+	if (bad == NULL)
+		bad = bad_name(name);
+	if (bad != NULL)
+		pinioni_app_refuse(app, "bind %u: the deployment's name %s", app->count + 1, bad);
+	return bad == NULL;
+}
+
 static bool
 check_bind(struct pinion_app *app, const pinion_deployment *d, const pinion_bind_options *o)
 {
 	const char *which = "", *bad;
 
-	if (d == NULL || d->name == NULL || d->name[0] == '\0') {
-		pinioni_app_refuse(
-		    app, "bind %u: a deployment that is NULL or has no name", app->count + 1);
+	if (!check_bind_name(app, d, o))
 		return false;
-	}
 	bad = bad_methods(d, &which);
 	if (bad == NULL && bad_params(&d->init_params) != NULL) {
 		bad = bad_params(&d->init_params);
@@ -271,13 +298,28 @@ free_app(struct pinion_app *app)
 	free(app);
 }
 
+/* An ingress answers what is below "/-/" itself. */
+static bool
+prefix_is_reserved(const char *prefix)
+{
+	return prefix[0] == '/' && prefix[1] == '-' && (prefix[2] == '/' || prefix[2] == '\0');
+}
+
 static int
 check_names(struct pinion_app *app, const char *prefix)
 {
 	struct pinion_runtime *rt = app->runtime;
 
+	if (bad_name(app->name) != NULL)
+		pinioni_app_refuse(app, "the application's name %s", bad_name(app->name));
+	if (bad_name(prefix) != NULL)
+		pinioni_app_refuse(app, "the route_prefix %s", bad_name(prefix));
 	if (prefix[0] != '/')
 		pinioni_app_refuse(app, "route_prefix \"%s\" does not begin with /", prefix);
+	if (prefix_is_reserved(prefix))
+		pinioni_app_refuse(app,
+		    "route_prefix \"%s\" cannot be: what is below \"/-/\" is the runtime's own",
+		    prefix);
 	for (uint32_t i = 0; i < rt->app_count; i++) {
 		if (strcmp(rt->apps[i].name, app->name) == 0)
 			pinioni_app_refuse(

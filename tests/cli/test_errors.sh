@@ -37,6 +37,9 @@ refused "pinion run: 'x' is not a number *" "$apps" --port=x
 refused "pinion run: '65536' is not a number *" "$apps" --port=65536
 refused "pinion run: '0' is not a number *" "$apps" --workers=0
 refused "pinion run: *idle*" "$apps" --idle=fast
+refused "pinion run: *name is empty" "$apps" --name=
+refused "pinion run: *name has a control character" "$apps" --name=$'two\nlines'
+refused "pinion run: *\"/-/healthz\" cannot be: *" "$apps" --route-prefix=/-/healthz
 
 server_start --port=0 "$apps"
 server_url

@@ -264,6 +264,62 @@ a_graph_that_cannot_be_is_refused_with_the_culprit(void **state)
 	assert_int_equal(graph_i64(pinion_call(worker, PINION_ARGS(1))), 2);
 }
 
+static pinion_node *
+build_named(pinion_app *build, const pinion_config *config)
+{
+	return pinion_bind(
+	    build, &graph_worker, PINION_ARGS(1), .name = pinion_config_get(config, "name", NULL));
+}
+
+static void
+names_that_cannot_be_shown_are_refused(void **state)
+{
+	static const char *const names[] = { "", "two\nlines", "\x1b[2J", "\x7f" };
+	pinion_handle handle;
+	pinion_diag diag;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		const pinion_pair pair = { "name", names[i] };
+		const pinion_config config = { &pair, 1 };
+		const char *part = i == 0 ? "is empty" : "has a control character";
+
+		assert_int_equal(pinion_run(rt, build_named, &handle, .name = names[i],
+				     .route_prefix = "/good", .diag = &diag),
+		    -EINVAL);
+		assert_non_null(strstr(diag.text, "application's name"));
+		assert_non_null(strstr(diag.text, part));
+		assert_int_equal(pinion_run(rt, build_named, &handle, .name = "good",
+				     .config = &config, .diag = &diag),
+		    -EINVAL);
+		assert_non_null(strstr(diag.text, "deployment's name"));
+		assert_non_null(strstr(diag.text, part));
+		assert_int_equal(pinion_run(rt, build_named, &handle, .name = "good",
+				     .route_prefix = names[i], .diag = &diag),
+		    -EINVAL);
+		assert_non_null(strstr(diag.text, "route_prefix"));
+	}
+	assert_int_equal(pinion_run(rt, build_named, &handle, .name = "D\xc3\xb6ra"), 0);
+}
+
+static void
+the_ingress_own_prefixes_are_refused(void **state)
+{
+	static const char *const prefixes[] = { "/-", "/-/", "/-/healthz", "/-/other" };
+	pinion_handle handle;
+	pinion_diag diag;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(pinion_run(rt, build_named, &handle, .name = "good",
+				     .route_prefix = prefixes[i], .diag = &diag),
+		    -EINVAL);
+		assert_non_null(strstr(diag.text, prefixes[i]));
+	}
+	assert_int_equal(
+	    pinion_run(rt, build_named, &handle, .name = "good", .route_prefix = "/-x"), 0);
+}
+
 static void
 options_that_cannot_be_are_refused(void **state)
 {
@@ -305,6 +361,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(after_stop_everything_is_stale, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_graph_that_cannot_be_is_refused_with_the_culprit, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    names_that_cannot_be_shown_are_refused, start, stop),
+		cmocka_unit_test_setup_teardown(the_ingress_own_prefixes_are_refused, start, stop),
 		cmocka_unit_test_setup_teardown(options_that_cannot_be_are_refused, start, stop),
 	};
 
