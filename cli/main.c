@@ -50,9 +50,12 @@ parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_ARG:
+		if (strcmp(arg, "help") == 0)
+			argp_state_help(state, stdout, ARGP_HELP_STD_HELP); /* and exits, with 0 */
 		command->verb = verb_find(arg);
 		if (command->verb == NULL)
-			argp_failure(state, EXIT_FAILURE, 0, "there is no verb '%s'", arg);
+			argp_failure(state, EXIT_FAILURE, 0,
+			    "there is no verb '%s' (try pinion --help)", arg);
 		command->argc = state->argc - state->next + 1;
 		command->argv = state->argv + state->next - 1;
 		state->next = state->argc; /* the rest is the verb's */

@@ -5,11 +5,11 @@
 #include "module.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct names {
 	char *path, *symbol, *stamp;
@@ -56,11 +56,32 @@ names_deinit(struct names *names)
 	free(names->stamp);
 }
 
+/* dlopen would say "invalid ELF header", which tells few what they did. */
+static int
+check_magic(const char *path, pinion_diag *diag)
+{
+	char magic[SELFMAG];
+	FILE *file = fopen(path, "rbe");
+	size_t count;
+	int err;
+
+	if (file == NULL)
+		return refuse(diag, "%s: %s", path, strerror(errno));
+	count = fread(magic, 1, sizeof magic, file);
+	err = ferror(file) ? errno : 0;
+	(void)fclose(file);
+	if (err != 0)
+		return refuse(diag, "%s: %s", path, strerror(err));
+	if (count != sizeof magic || memcmp(magic, ELFMAG, sizeof magic) != 0)
+		return refuse(diag, "%s: not a shared object", path);
+	return 0;
+}
+
 static int
 open_named(const struct names *names, pinion_builder **builder, pinion_diag *diag)
 {
-	if (access(names->path, R_OK) != 0)
-		return refuse(diag, "%s: %s", names->path, strerror(errno));
+	if (check_magic(names->path, diag) != 0)
+		return -1;
 	void *library = dlopen(names->path, RTLD_NOW | RTLD_LOCAL);
 
 	if (library == NULL)

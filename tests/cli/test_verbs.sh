@@ -24,6 +24,7 @@ says '^pinion [0-9]+\.[0-9]+\.[0-9]+$' 0 version
 says '^ABI [0-9]+$' 0 version
 says '^jemalloc [0-9]' 0 version
 says '--no-http' 0 run --help
-says "^pinion: there is no verb 'walk'$" 1 walk
+says '^  run FILE.so' 0 help
+says "^pinion: there is no verb 'walk' \(try pinion --help\)$" 1 walk
 says 'Usage: ' 1
 says 'Usage: |Try ' 1 version now
