@@ -127,14 +127,30 @@ watch_port(struct client *self)
 	return -1;
 }
 
+/* How many calls; -1: that is no number of calls. */
+static int64_t
+goal_parse(const char *text)
+{
+	char *end;
+	long long goal;
+
+	errno = 0;
+	goal = strtoll(text, &end, 10);
+	return errno != 0 || end == text || *end != '\0' || goal <= 0 ? -1 : goal;
+}
+
 int
 main(int argc, char **argv)
 {
-	struct client client = { .goal = argc > 1 ? strtoll(argv[1], NULL, 10) : 100000 };
+	struct client client = { .goal = argc > 1 ? goal_parse(argv[1]) : 100000 };
 	pinion_runtime *rt = NULL;
 	pinion_diag diag = { "" };
 	int err = -1;
 
+	if (argc > 2 || client.goal < 0) {
+		fprintf(stderr, "usage: embed [CALLS], 1 or more; 100000 when not given\n");
+		return 1;
+	}
 	if (pinion_start(&rt, .name = "embed", .diag = &diag) != 0 ||
 	    pinion_run(rt, build_app, &client.handle, .diag = &diag) != 0)
 		fprintf(stderr, "%s\n", diag.text);
