@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goal    What a client gets: arguments by name from JSON and queries, results by kind, errors by status,
- *         request ids, routes, the ingress' own pages.
+ * Goal    What a client gets: results by kind, errors by status, request ids, routes, the ingress' own pages.
  * Method  A runtime, an ingress on a free port, raw HTTP over a socket; every answer is read to its end.
  */
 #include <setjmp.h>
@@ -56,27 +55,6 @@ was_logged(const char *part)
 }
 
 /* ---- applications ---------------------------------------------------------------------------- */
-
-static int
-describe(void *replica, pinion_request *req)
-{
-	pinion_str text = pinion_arg_str(req, 4);
-	pinion_bytes bytes = pinion_arg_bytes(req, 5);
-
-	(void)replica;
-	return pinion_reply_fmt(req, "%d %lld %llu %g '%.*s' %zu", pinion_arg_bool(req, 0),
-	    (long long)pinion_arg_i64(req, 1), (unsigned long long)pinion_arg_u64(req, 2),
-	    pinion_arg_f64(req, 3), PINION_STR_FMT(text), bytes.len);
-}
-
-static const pinion_deployment describer = {
-	.name = "Describer",
-	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, describe,
-	    .params =
-		PINION_PARAMS(PINION_BOOL("flag"), PINION_I64("signed"), PINION_U64("unsigned"),
-		    PINION_F64("real"), PINION_STR("text"), PINION_BYTES("data")),
-	    .returns = PINION_RETURNS_STR)),
-};
 
 static int
 greet(void *replica, pinion_request *req)
@@ -194,7 +172,6 @@ struct built {
 	const pinion_deployment *deployment;
 };
 static const struct built apps[] = {
-	{ "describe", &describer },
 	{ "greet", &greeter },
 	{ "fail", &failing },
 	{ "bool", &giver_bool },
@@ -287,44 +264,6 @@ expect(int status, const char *type, const char *body)
 #define JSON "application/json"
 
 static void
-json_fields_become_arguments_by_name(void **state)
-{
-	(void)state;
-	post(port, "/describe",
-	    "{\"text\": \"D\\u00f6ra\", \"unsigned\": 7, \"signed\": -3, \"real\": 1.5, "
-	    "\"flag\": true, \"data\": \"abc\"}",
-	    &answered);
-	expect(200, TEXT, "1 -3 7 1.5 'D\xc3\xb6ra' 3");
-	post(port, "/greet", "{\"name\": \"Dora\", \"language\": \"spanish\"}", &answered);
-	expect(200, TEXT, "Hola Dora");
-	post(port, "/greet", " { \"name\" : \"\" } ", &answered);
-	expect(200, TEXT, "Hello ");
-}
-
-static void
-whole_numbers_are_good_for_reals_and_zero_and_one_for_flags(void **state)
-{
-	(void)state;
-	post(port, "/describe",
-	    "{\"text\": \"\", \"unsigned\": 0, \"signed\": 9223372036854775807, \"real\": 3, "
-	    "\"flag\": 1, \"data\": \"\"}",
-	    &answered);
-	expect(200, TEXT, "1 9223372036854775807 0 3 '' 0");
-}
-
-static void
-a_query_becomes_arguments_by_name(void **state)
-{
-	(void)state;
-	get(port, "/greet?name=D%C3%B6ra+%26%20Co%2&language=spanish", &answered);
-	expect(200, TEXT, "Hola D\xc3\xb6ra & Co%2");
-	get(port, "/greet?&name=&", &answered);
-	expect(200, TEXT, "Hello ");
-	get(port, "http://host.test/greet?name=x", &answered);
-	expect(200, TEXT, "Hello x");
-}
-
-static void
 a_forwarded_call_answers_like_any_other(void **state)
 {
 	(void)state;
@@ -371,69 +310,6 @@ results_that_no_text_can_show_are_errors(void **state)
 	expect(500, TEXT, "this number cannot be shown");
 	post(port, "/f64", "{\"x\": 5}", &answered);
 	expect(500, TEXT, "this number cannot be shown");
-}
-
-static void
-assert_refused(const char *part)
-{
-	assert_int_equal(answered.status, 400);
-	assert_true(header_is(&answered, "Content-Type", TEXT));
-	if (strstr(answered.body, part) == NULL)
-		fail_msg("\"%s\" does not say \"%s\"", answered.body, part);
-}
-
-static void
-wrong_arguments_are_refused_by_name(void **state)
-{
-	static const struct {
-		const char *target, *body, *part;
-	} cases[] = {
-		{ "/greet", "", "name" },
-		{ "/greet", "{}", "name" },
-		{ "/greet", "{\"name\": 5}", "name" },
-		{ "/greet", "{\"name\": null}", "'name': null" },
-		{ "/greet", "{\"name\": [1]}", "'name': an array" },
-		{ "/greet", "{\"name\": {}}", "'name': an object" },
-		{ "/greet", "{\"name\": \"x\", \"other\": 1}", "other" },
-		{ "/greet", "{\"name\": \"x\", \"other\": []}", "'other': an array" },
-		{ "/i64", "{\"x\": 1.5}", "x" },
-		{ "/i64", "{\"x\": \"1\"}", "x" },
-		{ "/greet", "{\"name\": \"x\", \"name\": \"y\"}", "name" },
-		{ "/greet", "{\"name\": ", "not JSON" },
-		{ "/greet", "{\"name\": \"x\"} {}", "not JSON" },
-		{ "/greet", "{\"name\": \"\\u0000\"}", "not JSON" },
-		{ "/greet", "{\"name\": 99999999999999999999}", "not JSON" },
-		{ "/greet", "[\"Dora\"]", "not an object" },
-		{ "/greet", "\"Dora\"", "not an object" },
-		{ "/greet",
-		    "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,"
-		    "\"j\":1,\"k\":1,\"l\":1,\"m\":1,\"n\":1,\"o\":1,\"p\":1,\"q\":1}",
-		    "17 fields" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		post(port, cases[i].target, cases[i].body, &answered);
-		assert_refused(cases[i].part);
-	}
-}
-
-static void
-wrong_queries_are_refused_by_name(void **state)
-{
-	(void)state;
-	get(port, "/greet", &answered);
-	assert_refused("name");
-	get(port, "/greet?name=x&name=y", &answered);
-	assert_refused("'name' is given twice");
-	get(port, "/greet?name=%ff", &answered);
-	assert_refused("'name' is not UTF-8");
-	get(port, "/greet?name=x&other=y", &answered);
-	assert_refused("other");
-	get(port, "/greet?name=%00", &answered);
-	assert_int_equal(answered.status, 400);
-	get(port, "/greet%00?name=x", &answered);
-	assert_int_equal(answered.status, 400);
 }
 
 static void
@@ -663,14 +539,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(json_fields_become_arguments_by_name),
-		cmocka_unit_test(whole_numbers_are_good_for_reals_and_zero_and_one_for_flags),
-		cmocka_unit_test(a_query_becomes_arguments_by_name),
 		cmocka_unit_test(a_forwarded_call_answers_like_any_other),
 		cmocka_unit_test(results_are_shown_by_their_kind),
 		cmocka_unit_test(results_that_no_text_can_show_are_errors),
-		cmocka_unit_test(wrong_arguments_are_refused_by_name),
-		cmocka_unit_test(wrong_queries_are_refused_by_name),
 		cmocka_unit_test(a_handlers_error_is_logged_and_not_shown),
 		cmocka_unit_test(unknown_paths_are_not_found),
 		cmocka_unit_test(paths_below_a_prefix_are_its_applications),
