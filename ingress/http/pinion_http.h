@@ -37,8 +37,9 @@ typedef struct pinion_http_options {
 	void *log_arg;
 } pinion_http_options;
 
-/* -EINVAL, -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOMEM, -EMFILE, -EAGAIN (no thread), -ENOSPC (no
- * port of the runtime); diag names the culprit. The runtime must outlive it. */
+/* -EINVAL (also: an application whose ingress has no PINION_CALL), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES,
+ * -ENOMEM, -EMFILE, -EAGAIN (no thread), -ENOSPC (no port of the runtime); diag names the culprit. The
+ * runtime must outlive it. */
 PINION_EXPORT int pinion_http_start_with(
     pinion_runtime *rt, const pinion_http_options *options) PINION_MUST_CHECK;
 /* Waits, without limit, for the calls that were made; before pinion_stop. NULL is fine. */

@@ -24,9 +24,10 @@ struct request {
 	enum request_state state;
 	bool is_under_way; /* counted in the service */
 	bool is_raw, is_get;
-	unsigned refused;  /* a status; 0: not refused */
-	const char *allow; /* with 405 */
-	enum page page;    /* PAGE_NONE: the application of `route` */
+	bool is_uncallable; /* the ingress deployment has no PINION_CALL */
+	unsigned refused;   /* a status; 0: not refused */
+	const char *allow;  /* with 405 */
+	enum page page;     /* PAGE_NONE: the application of `route` */
 	pinion_route route;
 	pinion_params params;
 	int target_error;
@@ -100,6 +101,7 @@ static unsigned
 admit_route(struct request *r)
 {
 	pinion_returns returns;
+	int err;
 
 	if (r->target_error != 0)
 		return r->target_error == -ENOMEM ? MHD_HTTP_SERVICE_UNAVAILABLE
@@ -109,9 +111,12 @@ admit_route(struct request *r)
 		return 0;
 	if (!pinion_route_find(r->service->runtime, r->target.path.data, &r->route))
 		return MHD_HTTP_NOT_FOUND;
-	if (pinion_handle_describe(r->route.handle, &r->params, &returns) != 0)
+	err = pinion_handle_describe(r->route.handle, &r->params, &returns);
+	if (err == -ESTALE)
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
-	r->is_raw = pinioni_http_params_are_raw(r->params);
+	/* Run after the ingress had started, which would have refused it. The call says what is wrong. */
+	r->is_uncallable = err != 0;
+	r->is_raw = err == 0 && pinioni_http_params_are_raw(r->params);
 	return 0;
 }
 
@@ -179,12 +184,36 @@ request_receive(struct request *r, const char *data, size_t size)
 
 /* ---- calls that fail -------------------------------------------------------------------------- */
 
+static bool
+skip(pinion_str *text, pinion_str part)
+{
+	if (text->len < part.len || memcmp(text->data, part.data, part.len) != 0)
+		return false;
+	*text = (pinion_str){ text->data + part.len, text->len - part.len };
+	return true;
+}
+
+/* Most texts of the runtime begin with "Deployment.method", a handler's do not. */
+static bool
+text_says_where(const pinion_error *error)
+{
+	pinion_str text = error->text;
+
+	return error->deployment.len == 0 ||
+	    (skip(&text, error->deployment) && skip(&text, (pinion_str){ ".", 1 }) &&
+		skip(&text, error->method));
+}
+
 static void
 log_failure(const struct request *r, const pinion_error *error)
 {
-	pinioni_http_log(r->service, "http: request %s to %s: %.*s.%.*s: %.*s (%s)", r->id,
-	    r->route.app, PINION_STR_FMT(error->deployment), PINION_STR_FMT(error->method),
-	    PINION_STR_FMT(error->text), strerror(-error->code));
+	if (text_says_where(error))
+		pinioni_http_log(r->service, "http: request %s to %s: %.*s (%s)", r->id,
+		    r->route.app, PINION_STR_FMT(error->text), strerror(-error->code));
+	else
+		pinioni_http_log(r->service, "http: request %s to %s: %.*s.%.*s: %.*s (%s)", r->id,
+		    r->route.app, PINION_STR_FMT(error->deployment), PINION_STR_FMT(error->method),
+		    PINION_STR_FMT(error->text), strerror(-error->code));
 }
 
 /* code: what reading the result gave. */
@@ -197,6 +226,8 @@ error_answer(const struct request *r, int code, struct answer *answer)
 		error.code = code;
 		error.origin = PINION_ORIGIN_RUNTIME;
 	}
+	if (r->is_uncallable)
+		error.origin = PINION_ORIGIN_HANDLER; /* no client can do better */
 	if (pinioni_http_answer_error(answer, &error))
 		log_failure(r, &error);
 }
@@ -268,6 +299,10 @@ request_received(struct request *r)
 		return request_refuse(r, r->refused);
 	if (r->page != PAGE_NONE)
 		return request_show(r);
+	if (r->is_uncallable) {
+		r->response = call(r, PINION_ARGS());
+		return request_called(r);
+	}
 	return r->is_raw ? request_call_raw(r) : request_call(r);
 }
 

@@ -163,13 +163,65 @@ port_open(struct pinion_http *http)
 	return complain(http->diag, err, "the port's eventfd");
 }
 
+/* Of the first application that could answer nobody, as its ingress has no PINION_CALL: a call, which is never
+ * sent, says so, and which methods there are. */
+static int
+routes_check(struct pinion_http *http, const pinion_route *routes, unsigned count)
+{
+	pinion_params params;
+	pinion_returns returns;
+	pinion_response response;
+
+	while (count > 0 && pinion_handle_describe(routes->handle, &params, &returns) != -EINVAL) {
+		routes++;
+		count--;
+	}
+	if (count == 0)
+		return 0;
+	response = pinion_call_on(http->service.port, routes->handle, PINION_ARGS());
+	if (http->diag != NULL)
+		(void)snprintf(http->diag->text, sizeof http->diag->text, "http: app '%s': %.*s",
+		    routes->app,
+		    PINION_STR_FMT(pinion_response_error(response).text)); /* cut short is fine */
+	pinion_release_on(http->service.port, response);
+	return -EINVAL;
+}
+
+static int
+applications_check(struct pinion_http *http)
+{
+	unsigned room = pinion_route_list(http->service.runtime, NULL, 0), count;
+	pinion_route *routes = calloc(room == 0 ? 1 : room, sizeof *routes);
+	int err;
+
+	if (routes == NULL)
+		return complain(http->diag, -ENOMEM, "start");
+	count = pinion_route_list(http->service.runtime, routes, room);
+	err = routes_check(http, routes, count < room ? count : room);
+	free(routes);
+	return err;
+}
+
+static int
+thread_open(struct pinion_http *http)
+{
+	int err = port_open(http);
+
+	if (err != 0)
+		return err;
+	err = applications_check(http);
+	if (err != 0)
+		pinion_port_close(http->service.port);
+	return err;
+}
+
 static void *
 run(void *arg)
 {
 	struct pinion_http *http = arg;
 
 	(void)pthread_setname_np(pthread_self(), "pinion-http"); /* for people */
-	http->start_error = port_open(http);
+	http->start_error = thread_open(http);
 	(void)sem_post(&http->started);
 	if (http->start_error != 0)
 		return NULL;

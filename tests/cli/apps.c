@@ -3,13 +3,14 @@
  * apps - what the tests give to `pinion run`: one that echoes its key=value pair, and some that are
  * wrong, each in its own way.
  *
- *   app        answers with the value of `greeting`
- *   held       its handler says "entered" and answers when `fifo` is closed by its writer
- *   refused    its builder refuses
- *   failing    its replica's init fails
- *   hanging    its replica's init says "entered" and never returns
- *   unstamped  a builder without PINION_APP
- *   foreign    compiled for another ABI
+ *   app         answers with the value of `greeting`
+ *   held        its handler says "entered" and answers when `fifo` is closed by its writer
+ *   refused     its builder refuses
+ *   failing     its replica's init fails
+ *   hanging     its replica's init says "entered" and never returns
+ *   uncallable  its ingress has methods, but not PINION_CALL
+ *   unstamped   a builder without PINION_APP
+ *   foreign     compiled for another ABI
  */
 #include <stdio.h>
 #include <string.h>
@@ -105,11 +106,18 @@ static const pinion_deployment hanger = {
 	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, echo, .returns = PINION_RETURNS_STR)),
 };
 
+static const pinion_deployment other = {
+	.name = "Other",
+	.methods = PINION_METHODS(PINION_METHOD("one", echo, .returns = PINION_RETURNS_STR),
+	    PINION_METHOD("two", echo, .returns = PINION_RETURNS_STR)),
+};
+
 PINION_APP(app);
 PINION_APP(held);
 PINION_APP(refused);
 PINION_APP(failing);
 PINION_APP(hanging);
+PINION_APP(uncallable);
 
 pinion_node *
 app(pinion_app *build, const pinion_config *config)
@@ -145,6 +153,13 @@ hanging(pinion_app *build, const pinion_config *config)
 {
 	(void)config;
 	return pinion_bind(build, &hanger, PINION_ARGS());
+}
+
+pinion_node *
+uncallable(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(build, &other, PINION_ARGS());
 }
 
 PINION_EXPORT pinion_builder unstamped;

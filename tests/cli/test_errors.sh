@@ -32,6 +32,7 @@ refused "pinion run: $apps: 'unstamped' has no ABI stamp; *" "$apps:unstamped"
 refused "pinion run: $apps: 'foreign' was compiled for ABI * and this is ABI *" "$apps:foreign"
 refused "pinion run: *weights=w.bin is no file*" "$apps:refused" weights=w.bin
 refused "pinion run: *Faulter*there is no model*" "$apps:failing"
+refused "pinion run: *Other has no method \"__call__\"; it has: one, two" "$apps:uncallable"
 refused "pinion run: 'greeting' is not key=value" "$apps" greeting
 refused "pinion run: '=hello' is not key=value" "$apps" =hello
 refused "pinion run: 'a' is given twice" "$apps" a=1 a=2

@@ -145,6 +145,7 @@ static const pinion_deployment failing = {
 struct pair {
 	int64_t a, b;
 };
+static const char long_text[2000];
 static const double reals[] = { 0.1, 3.0, 1e300, -2.5e-7, NAN, INFINITY };
 
 GIVER(bool, x != 0, PINION_RETURNS_BOOL);
@@ -152,6 +153,7 @@ GIVER(i64, x, PINION_RETURNS_I64);
 GIVER(u64, UINT64_MAX, PINION_RETURNS_U64);
 GIVER(f64, reals[x], PINION_RETURNS_F64);
 GIVER(bytes, ((pinion_bytes){ "\0\xff\n", 3 }), PINION_RETURNS_BYTES);
+GIVER(long, ((pinion_str){ long_text, sizeof long_text }), PINION_RETURNS_STR);
 GIVER(struct, PINION_STRUCT_OF((struct pair){ x, x }), PINION_RETURNS_STRUCT(struct pair));
 
 static int
@@ -179,6 +181,7 @@ static const struct built apps[] = {
 	{ "u64", &giver_u64 },
 	{ "f64", &giver_f64 },
 	{ "bytes", &giver_bytes },
+	{ "long", &giver_long },
 	{ "struct", &giver_struct },
 	{ "nothing", &giver_nothing },
 };
@@ -327,6 +330,24 @@ a_handlers_error_is_logged_and_not_shown(void **state)
 	post(port, "/wrong", "", &answered);
 	expect(500, TEXT, "Internal Server Error");
 	assert_true(was_logged("name"));
+}
+
+static void
+the_log_says_once_where_an_error_arose(void **state)
+{
+	static const struct {
+		const char *target, *body, *log;
+	} cases[] = {
+		{ "/long", "", " to long: Giver_long.__call__ replies 2000 bytes" },
+		{ "/fail", "{\"x\": 7}", " to fail: Failing.__call__: secret?7" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		post(port, cases[i].target, cases[i].body, &answered);
+		assert_int_equal(answered.status, 500);
+		assert_true(was_logged(cases[i].log));
+	}
 }
 
 static void
@@ -543,6 +564,7 @@ main(void)
 		cmocka_unit_test(results_are_shown_by_their_kind),
 		cmocka_unit_test(results_that_no_text_can_show_are_errors),
 		cmocka_unit_test(a_handlers_error_is_logged_and_not_shown),
+		cmocka_unit_test(the_log_says_once_where_an_error_arose),
 		cmocka_unit_test(unknown_paths_are_not_found),
 		cmocka_unit_test(paths_below_a_prefix_are_its_applications),
 		cmocka_unit_test(other_verbs_are_refused_with_those_allowed),

@@ -532,6 +532,69 @@ wrong_options_are_refused(void **state)
 	pinion_http_stop(NULL);
 }
 
+static const pinion_deployment uncallable = {
+	.name = "Uncallable",
+	.methods =
+	    PINION_METHODS(PINION_METHOD("only", echo, .params = PINION_PARAMS(PINION_I64("x")),
+			       .returns = PINION_RETURNS_I64),
+		PINION_METHOD("other", hold, .returns = PINION_RETURNS_STR)),
+};
+
+static pinion_node *
+build_uncallable(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(build, &uncallable, PINION_ARGS());
+}
+
+/* What the ingress logs; read when it has stopped. */
+static char logged[1024];
+
+static void
+log_line(void *arg, const char *line)
+{
+	(void)arg;
+	(void)snprintf(logged, sizeof logged, "%s", line);
+}
+
+static const char uncallable_text[] = "Uncallable has no method \"__call__\"; it has: only, other";
+
+static void
+an_application_that_nothing_can_call_is_refused_at_start(void **state)
+{
+	pinion_handle handle;
+	pinion_http *other = NULL;
+	pinion_diag diag = { "" };
+
+	(void)state;
+	assert_int_equal(pinion_run(rt, build_uncallable, &handle, .name = "none"), 0);
+	assert_int_equal(pinion_http_start(rt, &other, .port = -1, .diag = &diag), -EINVAL);
+	assert_null(other);
+	assert_non_null(strstr(diag.text, uncallable_text));
+	assert_non_null(strstr(diag.text, "'none'"));
+	assert_int_equal(pinion_http_start(rt, &other, .port = -1), -EINVAL);
+}
+
+static void
+an_application_that_nothing_can_call_is_an_error_in_the_log(void **state)
+{
+	static const char *const requests[] = { "GET /none?x=1 HTTP/1.1\r\nHost: test\r\n\r\n",
+		"POST /none HTTP/1.1\r\nHost: test\r\nContent-Length: 8\r\n\r\n{\"x\": 1}" };
+	pinion_handle handle;
+	pinion_http *other = NULL;
+
+	(void)state;
+	assert_int_equal(pinion_http_start(rt, &other, .port = -1, .log = log_line), 0);
+	assert_int_equal(pinion_run(rt, build_uncallable, &handle, .name = "none"), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		exchange(pinion_http_port(other), requests[i], &answered);
+		assert_int_equal(answered.status, 500);
+		assert_string_equal(answered.body, "Internal Server Error");
+	}
+	pinion_http_stop(other);
+	assert_non_null(strstr(logged, uncallable_text));
+}
+
 #define LIFE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define SMALL_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_small, tear_down)
 
@@ -556,6 +619,8 @@ main(void)
 		LIFE_TEST(two_can_serve_one_runtime),
 		LIFE_TEST(a_port_in_use_is_named),
 		LIFE_TEST(wrong_options_are_refused),
+		LIFE_TEST(an_application_that_nothing_can_call_is_refused_at_start),
+		LIFE_TEST(an_application_that_nothing_can_call_is_an_error_in_the_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
