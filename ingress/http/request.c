@@ -88,10 +88,10 @@ static unsigned
 admit_verb(struct request *r, const char *verb)
 {
 	static const char *const of_page[] = { "GET", "HEAD", NULL };
-	static const char *const of_call[] = { "GET", "POST", "PUT", NULL };
+	static const char *const of_call[] = { "GET", "HEAD", "POST", "PUT", NULL };
 
-	r->is_get = strcmp(verb, "GET") == 0;
-	r->allow = r->page == PAGE_NONE ? "GET, POST, PUT" : "GET, HEAD";
+	r->is_get = verb_is_any(verb, of_page); /* of HEAD's answer MHD leaves out the body */
+	r->allow = r->page == PAGE_NONE ? "GET, HEAD, POST, PUT" : "GET, HEAD";
 	if (r->is_raw || verb_is_any(verb, r->page == PAGE_NONE ? of_call : of_page))
 		return 0;
 	return MHD_HTTP_METHOD_NOT_ALLOWED;

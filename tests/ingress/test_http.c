@@ -380,7 +380,7 @@ paths_below_a_prefix_are_its_applications(void **state)
 static void
 other_verbs_are_refused_with_those_allowed(void **state)
 {
-	static const char *const verbs[] = { "DELETE", "PATCH", "OPTIONS", "HEAD", "BREW" };
+	static const char *const verbs[] = { "DELETE", "PATCH", "OPTIONS", "BREW" };
 	char request[128];
 
 	(void)state;
@@ -389,11 +389,45 @@ other_verbs_are_refused_with_those_allowed(void **state)
 		    "%s /greet?name=x HTTP/1.1\r\nHost: test\r\n\r\n", verbs[i]);
 		exchange(port, request, &answered);
 		assert_int_equal(answered.status, 405);
-		assert_true(header_is(&answered, "Allow", "GET, POST, PUT"));
+		assert_true(header_is(&answered, "Allow", "GET, HEAD, POST, PUT"));
 	}
 	post(port, "/-/healthz", "", &answered);
 	assert_int_equal(answered.status, 405);
 	assert_true(header_is(&answered, "Allow", "GET, HEAD"));
+}
+
+/* The body left out shows when the connection is used again. */
+static void
+head_is_answered_as_get_is_without_the_body(void **state)
+{
+	static const char *const targets[] = { "/greet?name=x", "/greet", "/none", "/-/routes" };
+	static const char *const same[] = { "Content-Length", "Content-Type" };
+	static struct answered of_get;
+	char request[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+		struct client *client = client_open(port);
+
+		(void)snprintf(
+		    request, sizeof request, "HEAD %s HTTP/1.1\r\nHost: test\r\n\r\n", targets[i]);
+		client_send(client, request);
+		assert_true(client_read_to(client, true, &answered));
+		(void)snprintf(
+		    request, sizeof request, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", targets[i]);
+		client_send(client, request);
+		client_read(client, &of_get);
+		client_close(client);
+		assert_int_equal(answered.status, of_get.status);
+		for (size_t k = 0; k < sizeof same / sizeof *same; k++) {
+			const char *value = header_in(of_get.head, same[k]);
+
+			assert_non_null(value);
+			assert_memory_equal(
+			    header_in(answered.head, same[k]), value, strcspn(value, "\n"));
+		}
+		assert_non_null(header_in(answered.head, "X-Request-ID"));
+	}
 }
 
 static void
@@ -568,6 +602,7 @@ main(void)
 		cmocka_unit_test(unknown_paths_are_not_found),
 		cmocka_unit_test(paths_below_a_prefix_are_its_applications),
 		cmocka_unit_test(other_verbs_are_refused_with_those_allowed),
+		cmocka_unit_test(head_is_answered_as_get_is_without_the_body),
 		cmocka_unit_test(its_own_pages_tell_health_and_routes),
 		cmocka_unit_test(a_body_of_the_limit_is_taken_and_one_byte_more_is_not),
 		cmocka_unit_test(a_body_in_chunks_is_refused_when_it_has_become_too_long),
