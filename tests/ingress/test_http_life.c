@@ -363,6 +363,48 @@ nonsense_is_refused_and_the_next_client_served(void **state)
 	assert_string_equal(answered.body, "3");
 }
 
+/* A head that is too long may be reset while it is still sent: what came back is read all the same. */
+static void
+send_too_long(struct client *client, const char *begin)
+{
+	static char head[40000];
+	size_t length = strlen(begin);
+
+	memset(head, 'a', sizeof head);
+	memcpy(head, begin, length);
+	(void)!send(client->fd, head, sizeof head, MSG_NOSIGNAL);
+}
+
+static void
+what_libmicrohttpd_refuses_alone_has_no_id(void **state)
+{
+	static const struct {
+		const char *begin;
+		bool is_long;
+		int status;
+	} cases[] = {
+		{ "GET /-/healthz HTTP/1.1\r\nHost: t\r\nX-Request-ID: b\r\nX-Long: ", true, 431 },
+		{ "GET /", true, 414 },
+		{ "GET /-/healthz HTTP/1.1\r\nX-Request-ID: b\r\n\r\n", false, 400 },
+		{ "GET /-/healthz HTTP/2.0\r\nHost: t\r\nX-Request-ID: b\r\n\r\n", false, 505 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct client *client = client_open(port);
+
+		if (cases[i].is_long)
+			send_too_long(client, cases[i].begin);
+		else
+			client_send(client, cases[i].begin);
+		client_read(client, &answered);
+		client_close(client);
+		assert_int_equal(answered.status, cases[i].status);
+		assert_null(header_in(answered.head, "X-Request-ID"));
+		assert_true(header_is(&answered, "Connection", "close"));
+	}
+}
+
 /* ---- full ------------------------------------------------------------------------------------ */
 
 enum {
@@ -612,6 +654,7 @@ main(void)
 		LIFE_TEST(a_client_that_has_said_all_is_answered_and_then_closed),
 		LIFE_TEST(a_client_that_goes_behind_a_long_body_is_closed),
 		LIFE_TEST(nonsense_is_refused_and_the_next_client_served),
+		LIFE_TEST(what_libmicrohttpd_refuses_alone_has_no_id),
 		SMALL_TEST(without_a_slot_the_answer_is_unavailable_until_one_is_free),
 		SMALL_TEST(arguments_larger_than_the_arena_are_too_large),
 		LIFE_TEST(stop_answers_what_is_under_way_and_refuses_the_rest),
