@@ -3,7 +3,7 @@
  * ingress/http/arguments_priv.h - a call's arguments, made from JSON or from a query, by name.
  *
  *   true, false   bool          "text"        bytes where bytes are declared, else str
- *   12            i64           1.5           f64
+ *   12            i64, or u64   1.5, 1e3      f64
  *   null, [], {}  refused       a query's value is text, always
  *
  * The call itself checks names, kinds and what is missing, and converts what loses nothing; here is refused

@@ -41,6 +41,16 @@ static const pinion_deployment describer = {
 	    .returns = PINION_RETURNS_STR)),
 };
 
+/* The same, with defaults; bytes have none. */
+static const pinion_deployment defaulter = {
+	.name = "Defaulter",
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, describe,
+	    .params = PINION_PARAMS(PINION_BOOL_OR("flag", false), PINION_I64_OR("signed", -9),
+		PINION_U64_OR("unsigned", 5), PINION_F64_OR("real", 1.5), PINION_STR_OR("text", ""),
+		{ .name = "data", .kind = PINION_KIND_BYTES, .align = 8, .optional = true }),
+	    .returns = PINION_RETURNS_STR)),
+};
+
 static int
 greet(void *replica, pinion_request *req)
 {
@@ -76,6 +86,7 @@ static const struct built {
 	const pinion_deployment *deployment;
 } apps[] = {
 	{ "describe", &describer },
+	{ "otherwise", &defaulter },
 	{ "greet", &greeter },
 	{ "i64", &echoer },
 };
@@ -135,6 +146,15 @@ expect(int status, const char *type, const char *body)
 }
 
 static void
+assert_refused(const char *part)
+{
+	assert_int_equal(answered.status, 400);
+	assert_true(header_is(&answered, "Content-Type", TEXT));
+	if (strstr(answered.body, part) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", answered.body, part);
+}
+
+static void
 json_fields_become_arguments_by_name(void **state)
 {
 	(void)state;
@@ -160,6 +180,42 @@ whole_numbers_are_good_for_reals_and_zero_and_one_for_flags(void **state)
 	expect(200, TEXT, "1 9223372036854775807 0 3 '' 0");
 }
 
+/* Each alone and behind fields that the numbers are not to be taken from. */
+static void
+whole_numbers_arrive_as_they_were_sent(void **state)
+{
+	static const struct {
+		const char *fields, *body;
+	} cases[] = {
+		{ "\"unsigned\": 18446744073709551615", "-9 18446744073709551615 1.5 '' 0" },
+		{ "\"unsigned\" : 9223372036854775808 ", "-9 9223372036854775808 1.5 '' 0" },
+		{ "\"text\": \"\\\\\\\",1:{\", \"data\":\"}\",\"unsigned\"\n:\t18446744073709551614",
+		    "-9 18446744073709551614 1.5 '\\\",1:{' 1" },
+		{ "\"flag\":true,\"unsigned\":18446744073709551615,\"signed\":-9223372036854775808",
+		    "-9223372036854775808 18446744073709551615 1.5 '' 0" },
+		{ "\"unsigned\":18446744073709551615,\"signed\":9007199254740993,\"real\":25e-1",
+		    "9007199254740993 18446744073709551615 2.5 '' 0" },
+	};
+	char body[256], expected[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		(void)snprintf(body, sizeof body, "{%s}", cases[i].fields);
+		(void)snprintf(expected, sizeof expected, "%d %s", strstr(body, "flag") != NULL,
+		    cases[i].body);
+		post(port, "/otherwise", body, &answered);
+		expect(200, TEXT, expected);
+	}
+}
+
+static void
+a_text_may_have_zero_bytes(void **state)
+{
+	(void)state;
+	post(port, "/otherwise", "{\"data\": \"a\\u0000b\", \"text\": \"c\\u0000d\"}", &answered);
+	expect(200, TEXT, "0 -9 5 1.5 'c' 3");
+}
+
 static void
 a_query_becomes_arguments_by_name(void **state)
 {
@@ -170,15 +226,6 @@ a_query_becomes_arguments_by_name(void **state)
 	expect(200, TEXT, "Hello ");
 	get(port, "http://host.test/greet?name=x", &answered);
 	expect(200, TEXT, "Hello x");
-}
-
-static void
-assert_refused(const char *part)
-{
-	assert_int_equal(answered.status, 400);
-	assert_true(header_is(&answered, "Content-Type", TEXT));
-	if (strstr(answered.body, part) == NULL)
-		fail_msg("\"%s\" does not say \"%s\"", answered.body, part);
 }
 
 static void
@@ -200,8 +247,20 @@ wrong_arguments_are_refused_by_name(void **state)
 		{ "/greet", "{\"name\": \"x\", \"name\": \"y\"}", "name" },
 		{ "/greet", "{\"name\": ", "not JSON" },
 		{ "/greet", "{\"name\": \"x\"} {}", "not JSON" },
-		{ "/greet", "{\"name\": \"\\u0000\"}", "not JSON" },
-		{ "/greet", "{\"name\": 99999999999999999999}", "not JSON" },
+		{ "/greet", "{\"na\\u0000me\": \"x\"}", "a field's name has a zero byte" },
+		{ "/greet", "{\"name\": 99999999999999999999}",
+		    "'name': a whole number of more than 64 bits" },
+		{ "/i64", "{\"x\": -9223372036854775809}",
+		    "'x': a whole number of more than 64 bits" },
+		{ "/i64", "{\"x\": 18446744073709551616}",
+		    "'x': a whole number of more than 64 bits" },
+		{ "/i64", "{\"x\": 1e999}", "a number is larger than any f64" },
+		{ "/i64", "{\"x\": 9223372036854775808}",
+		    "parameter \"x\" wants i64: 9223372036854775808 does not fit" },
+		{ "/i64", "{\"y\": [18446744073709551615], \"x\": 1}", "'y': an array" },
+		{ "/i64", "{\"x\": 1, \"y\": 2}", "no parameter \"y\"" },
+		{ "/i64", "{\"x\": \"1\"}", "Echoer.__call__: parameter \"x\" wants i64" },
+		{ "/i64", "{}", "Echoer.__call__: parameter \"x\" (i64) is missing" },
 		{ "/greet", "[\"Dora\"]", "not an object" },
 		{ "/greet", "\"Dora\"", "not an object" },
 		{ "/greet",
@@ -241,6 +300,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(json_fields_become_arguments_by_name),
 		cmocka_unit_test(whole_numbers_are_good_for_reals_and_zero_and_one_for_flags),
+		cmocka_unit_test(whole_numbers_arrive_as_they_were_sent),
+		cmocka_unit_test(a_text_may_have_zero_bytes),
 		cmocka_unit_test(a_query_becomes_arguments_by_name),
 		cmocka_unit_test(wrong_arguments_are_refused_by_name),
 		cmocka_unit_test(wrong_queries_are_refused_by_name),
