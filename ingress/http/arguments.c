@@ -38,6 +38,7 @@ kind_declared(pinion_params params, const char *name)
  */
 struct source {
 	const char *at; /* in such a body, behind the field before; NULL: all is in the object */
+	bool is_query;
 };
 
 static const char *
@@ -140,6 +141,27 @@ value_of(const json_t *json, pinion_kind declared, pinion_str sent, pinion_value
 	}
 }
 
+/* A query has nothing but text: where a number or a flag is declared, it is read as JSON's. */
+static const char *
+value_of_query(const json_t *json, pinion_kind declared, pinion_value *value)
+{
+	static const pinion_str nothing = { "", 0 };
+	static const char instead[] = "what is neither a number nor true or false";
+	pinion_str text = { json_string_value(json), json_string_length(json) };
+	const char *refused = instead;
+	json_t *read;
+
+	if (declared == PINION_KIND_NONE || declared > PINION_KIND_F64)
+		return value_of(json, declared, nothing, value);
+	if (strpbrk(text.data, " \t\r\n") != NULL)
+		return instead; /* JSON may have some around a number */
+	read = json_loadb(text.data, text.len, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
+	if (json_is_number(read) || json_is_boolean(read))
+		refused = value_of(read, declared, text, value);
+	json_decref(read);
+	return refused;
+}
+
 static int
 values_fill(
     struct arguments *arguments, pinion_params params, struct source *source, pinion_diag *diag)
@@ -159,7 +181,8 @@ values_fill(
 
 		if (source->at != NULL)
 			sent = value_next(source);
-		instead = value_of(json, declared, sent, value);
+		instead = source->is_query ? value_of_query(json, declared, value)
+					   : value_of(json, declared, sent, value);
 		if (instead != NULL)
 			return refuse(diag, "parameter '%s': %s cannot be passed", name, instead);
 		value->name = name;
@@ -253,7 +276,7 @@ int
 pinioni_http_arguments_of_query(struct arguments *arguments, pinion_params params,
     const struct target *target, pinion_diag *diag)
 {
-	struct source source = { .at = NULL };
+	struct source source = { .is_query = true };
 	int err;
 
 	arguments->count = 0;

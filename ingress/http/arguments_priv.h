@@ -4,7 +4,9 @@
  *
  *   true, false   bool          "text"        bytes where bytes are declared, else str
  *   12            i64, or u64   1.5, 1e3      f64
- *   null, [], {}  refused       a query's value is text, always
+ *   null, [], {}  refused
+ *
+ * A query's value is the same where a bool or a number is declared, and text elsewhere.
  *
  * The call itself checks names, kinds and what is missing, and converts what loses nothing; here is refused
  * only what has no kind at all.

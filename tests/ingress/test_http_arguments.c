@@ -217,6 +217,69 @@ a_text_may_have_zero_bytes(void **state)
 }
 
 static void
+a_querys_values_are_read_by_the_declared_kind(void **state)
+{
+	static const struct {
+		const char *query, *body;
+	} cases[] = {
+		{ "flag=true", "1 -9 5 1.5 '' 0" },
+		{ "flag=1", "1 -9 5 1.5 '' 0" },
+		{ "flag=false&text=false&data=12", "0 -9 5 1.5 'false' 2" },
+		{ "signed=-9223372036854775808", "0 -9223372036854775808 5 1.5 '' 0" },
+		{ "signed=9223372036854775807", "0 9223372036854775807 5 1.5 '' 0" },
+		{ "unsigned=18446744073709551615&text=7", "0 -9 18446744073709551615 1.5 '7' 0" },
+		{ "real=3", "0 -9 5 3 '' 0" },
+		{ "real=-2.5e-1", "0 -9 5 -0.25 '' 0" },
+	};
+	char target[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		(void)snprintf(target, sizeof target, "/otherwise?%s", cases[i].query);
+		get(port, target, &answered);
+		expect(200, TEXT, cases[i].body);
+	}
+}
+
+static void
+a_querys_value_that_is_not_of_the_kind_is_refused_by_name(void **state)
+{
+	static const struct {
+		const char *query, *part;
+	} cases[] = {
+		{ "signed=", "'signed'" },
+		{ "signed=five", "'signed'" },
+		{ "signed=1.5", "\"signed\" wants i64 and got f64" },
+		{ "signed=%205", "'signed'" },
+		{ "signed=5+", "'signed'" },
+		{ "signed=0x5", "'signed'" },
+		{ "signed=05", "'signed'" },
+		{ "signed=%2B5", "'signed'" },
+		{ "signed=%225%22", "'signed'" },
+		{ "signed=null", "'signed'" },
+		{ "signed=[5]", "'signed'" },
+		{ "signed=true", "\"signed\" wants i64 and got bool" },
+		{ "signed=9223372036854775808", "\"signed\" wants i64: 9223372036854775808" },
+		{ "unsigned=-1", "\"unsigned\" wants u64: -1" },
+		{ "unsigned=18446744073709551616", "'unsigned'" },
+		{ "flag=True", "'flag'" },
+		{ "flag=yes", "'flag'" },
+		{ "flag=2", "\"flag\"" },
+		{ "real=nan", "'real'" },
+		{ "real=1e999", "'real'" },
+		{ "real=1,5", "'real'" },
+	};
+	char target[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		(void)snprintf(target, sizeof target, "/otherwise?%s", cases[i].query);
+		get(port, target, &answered);
+		assert_refused(cases[i].part);
+	}
+}
+
+static void
 a_query_becomes_arguments_by_name(void **state)
 {
 	(void)state;
@@ -302,6 +365,8 @@ main(void)
 		cmocka_unit_test(whole_numbers_are_good_for_reals_and_zero_and_one_for_flags),
 		cmocka_unit_test(whole_numbers_arrive_as_they_were_sent),
 		cmocka_unit_test(a_text_may_have_zero_bytes),
+		cmocka_unit_test(a_querys_values_are_read_by_the_declared_kind),
+		cmocka_unit_test(a_querys_value_that_is_not_of_the_kind_is_refused_by_name),
 		cmocka_unit_test(a_query_becomes_arguments_by_name),
 		cmocka_unit_test(wrong_arguments_are_refused_by_name),
 		cmocka_unit_test(wrong_queries_are_refused_by_name),
