@@ -27,6 +27,7 @@
 
 #include "bench/options.h"
 #include "bench/pingpong.h"
+#include "bench/rawpair.h"
 #include "bench/report.h"
 
 enum {
@@ -53,6 +54,7 @@ static struct gate {
 } gate;
 static _Atomic uint64_t last_stage; /* ticks; W last stage  R whoever has its result */
 static struct pingpong lines;
+static struct rawpair raw;
 
 /* Made and timed by a handler on its own worker. */
 struct job {
@@ -70,7 +72,7 @@ struct chain {
 struct bench {
 	pinion_runtime *one, *pair;
 	pinion_port *one_port, *pair_port;
-	pinion_handle number, text, pong, one_perform, pair_perform;
+	pinion_handle number, text, pong, raw_pong, one_perform, pair_perform;
 	struct chain chain;
 	struct ticks_scale ticks;
 };
@@ -134,6 +136,13 @@ pong(void *replica, pinion_request *req)
 }
 
 static int
+raw_pong(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, rawpair_answer(&raw, pinion_arg_u64(req, 0)));
+}
+
+static int
 perform(void *replica, pinion_request *req)
 {
 	struct job *job = *(struct job *const *)pinion_arg_struct(req, 0, struct job *);
@@ -162,6 +171,8 @@ static const pinion_deployment conductor = {
 				      .returns = PINION_RETURNS_BOOL),
 	    PINION_METHOD("pong", pong, .params = PINION_PARAMS(PINION_U64("count")),
 		.returns = PINION_RETURNS_BOOL),
+	    PINION_METHOD("raw_pong", raw_pong, .params = PINION_PARAMS(PINION_U64("count")),
+		.returns = PINION_RETURNS_BOOL),
 	    PINION_METHOD("where", where, .returns = PINION_RETURNS_U64)),
 };
 
@@ -186,6 +197,13 @@ call_ping(void *arg, uint64_t i)
 {
 	(void)arg;
 	return pingpong_ping(&lines, i + 1);
+}
+
+static bool
+call_raw(void *arg, uint64_t i)
+{
+	(void)arg;
+	return rawpair_call(&raw, i + 1);
 }
 
 static bool
@@ -344,6 +362,17 @@ turn_floor(struct bench *b, struct turn *t)
 }
 
 static bool
+turn_raw(struct bench *b, struct turn *t)
+{
+	pinion_response r;
+
+	rawpair_reset(&raw);
+	r = pinion_call_on(b->one_port, b->raw_pong, PINION_ARGS((uint64_t)TURN_CALLS));
+	turn_drive(t, call_raw, NULL);
+	return far_end(b, r);
+}
+
+static bool
 turn_number(struct bench *b, struct turn *t)
 {
 	turn_drive(t, call_number, b);
@@ -400,6 +429,7 @@ static const struct system {
 	bool uses_pair;
 } systems[] = {
 	{ { .name = "floor: two-line ping-pong", .kind = "floor" }, turn_floor, false },
+	{ { .name = "raw pair: message and result", .kind = "raw" }, turn_raw, false },
 	{ { .name = "call, 8 bytes", .kind = "call", .payload_bytes = 8, .bound = 1.25 },
 	    turn_number, false },
 	{ { .name = "call, 30 bytes (str)", .kind = "call", .payload_bytes = STR_BYTES }, turn_text,
@@ -513,6 +543,7 @@ start_one(struct bench *b, const char *idle, pinion_diag *diag)
 		return err;
 	b->text = pinion_method_of(b->number, "text");
 	b->pong = pinion_method_of(h, "pong");
+	b->raw_pong = pinion_method_of(h, "raw_pong");
 	b->one_perform = h;
 	return pinion_port_warm(b->one_port);
 }
@@ -649,7 +680,7 @@ main(int argc, char **argv)
 		return EXIT_SKIPPED;
 	}
 	b.ticks = pinioni_ticks_measure();
-	lines.limit = (uint64_t)(LIMIT_NS * b.ticks.per_ns);
+	lines.limit = raw.pace.limit = (uint64_t)(LIMIT_NS * b.ticks.per_ns);
 	err = start_one(&b, o.idle, &diag);
 	if (err == 0 && strcmp(o.idle, "adaptive") == 0)
 		err = start_pair(&b, o.idle, &diag);

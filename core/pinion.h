@@ -242,7 +242,7 @@ typedef struct pinion_run_options {
 	struct pinion_only_named *only_named_;
 	size_t size_;
 	const char *name;         /* of the application; "default" */
-	const char *route_prefix; /* for HTTP; "/" for "default", else "/<name>" */
+	const char *route_prefix; /* for HTTP, not below "/-/"; "/" for "default", else "/<name>" */
 	pinion_diag *diag;
 	const pinion_config *config; /* given to the builder */
 } pinion_run_options;
