@@ -88,9 +88,9 @@ change_tables(struct pinion_runtime *rt, pinion_port *add, pinion_port *remove)
 	*r = (struct retired_lanes){ .retired = { .runtime = rt, .free = free_lanes },
 		.port = remove };
 	for (unsigned i = 0; i < rt->worker_count; i++) {
-		/* L; acquire half: only so that the old one's readers' view is ours too. */
+		/* L; what comes back was put there under the lock that we hold. */
 		r->tables[i] =
-		    atomic_exchange_explicit(&rt->workers[i].lanes, fresh[i], memory_order_acq_rel);
+		    atomic_exchange_explicit(&rt->workers[i].lanes, fresh[i], memory_order_release);
 	}
 	pinioni_retire(&rt->reclaimer, &r->retired);
 	return 0;

@@ -205,8 +205,8 @@ make_worker(struct pinion_runtime *rt, unsigned i)
 	(void)pthread_mutex_lock(&rt->lock);
 	err = pinioni_lanes_add(rt, w->port);
 	if (err == 0) {
-		/* O */
-		atomic_store_explicit(&rt->ports[i], w->port, memory_order_release);
+		/* relaxed: the threads that look are made afterwards. */
+		atomic_store_explicit(&rt->ports[i], w->port, memory_order_relaxed);
 	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	return err;
@@ -269,8 +269,8 @@ take_apart(struct pinion_runtime *rt)
 	/* First: who finds it in the list by a handle looks at what is freed below. */
 	if (rt->is_listed)
 		pinioni_runtimes_remove(rt);
-	/* N */
-	atomic_store_explicit(&rt->phase, RUNTIME_STOPPED, memory_order_release);
+	/* relaxed: nothing is written that its readers read before they are joined. */
+	atomic_store_explicit(&rt->phase, RUNTIME_STOPPED, memory_order_relaxed);
 	for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++) {
 		struct worker *w = &rt->workers[i];
 

@@ -163,8 +163,9 @@ pinioni_shell_close(struct port_shell *shell)
 	struct pinion_runtime *rt = pinioni_runtimes_lock(shell->runtime_key);
 	struct port_shell **at;
 
-	/* K; a closed shell's runtime is gone or going: its port is no longer ours. */
-	if (rt != NULL && atomic_load_explicit(&shell->closed, memory_order_acquire) == 0) {
+	/* relaxed: written under the table's lock, which we hold. A closed shell's runtime is gone or going: its
+	 * port is no longer ours. */
+	if (rt != NULL && atomic_load_explicit(&shell->closed, memory_order_relaxed) == 0) {
 		for (at = &rt->shells; *at != shell; at = &(*at)->runtime_next)
 			continue;
 		*at = shell->runtime_next;

@@ -313,6 +313,39 @@ edge_G_shows_a_new_table_of_replicas_to_an_arriving_request(void **state)
 	pinion_stop(rt);
 }
 
+/* On the only worker, so that the call is one to itself. */
+static pinion_handle known;
+
+static int
+hold_and_call_here(pinion_request *req)
+{
+	pinion_response r;
+
+	hold_until_a_table_is_published(pinion_request_runtime(req));
+	r = pinion_call(known, PINION_ARGS((int64_t)1)); /* taken into custody without a message */
+	pinion_release(r);
+	return pinion_reply(req, (int64_t)2);
+}
+
+static void
+edge_G_shows_a_new_table_of_replicas_to_a_call_of_the_own_worker(void **state)
+{
+	pinion_runtime *rt = start(1, "adaptive");
+	pinion_handle other;
+	pinion_response r;
+
+	(void)state;
+	assert_int_equal(pinion_run(rt, graph_build_single, &known), 0);
+	/* Known before, so that nothing has to be registered under the lock; and memory for a call of its own. */
+	assert_int_equal(graph_i64(pinion_task(rt, answer_one, PINION_ARGS())), 1);
+	set_flag(&is_holding, 0);
+	r = pinion_task(rt, hold_and_call_here, PINION_ARGS());
+	(void)await_flag(&is_holding);
+	assert_int_equal(pinion_run(rt, graph_build_single, &other, .name = "other"), 0);
+	assert_int_equal(graph_i64(r), 2);
+	pinion_stop(rt);
+}
+
 static _Atomic uint64_t all_are_pushed;
 
 enum {
@@ -396,6 +429,7 @@ main(void)
 		cmocka_unit_test(edge_E_shows_what_was_retired_to_whoever_drives),
 		cmocka_unit_test(edge_G_shows_a_deployment_to_whoever_finds_it),
 		cmocka_unit_test(edge_G_shows_a_new_table_of_replicas_to_an_arriving_request),
+		cmocka_unit_test(edge_G_shows_a_new_table_of_replicas_to_a_call_of_the_own_worker),
 		cmocka_unit_test(edge_G_shows_a_new_table_of_replicas_to_whoever_gives_surplus),
 	};
 
