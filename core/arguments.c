@@ -34,21 +34,31 @@ word_of(const pinion_request *r, unsigned index)
 	return word;
 }
 
-/* A handler reads what is not there: the call fails, and says so. */
+/* A handler reads what is not there. It may hold other arguments: the call fails when it answers. */
 __attribute__((noinline, cold)) static void
 misread(pinion_request *r, unsigned index, pinion_kind wanted)
 {
-	pinion_kind kind = kind_of(r, index);
-	const char *is = kind == PINION_KIND_NONE ? "not there" : pinioni_kind_name(kind);
+	if (r->state != REQUEST_RUNNING) {
+		pinioni_runtime_log(r->worker->runtime, "argument %u of %s.%s is misread", index,
+		    r->method->deployment->name, r->method->name);
+		return;
+	}
+	r->state = REQUEST_MISREAD;
+	r->misread_at = (uint8_t)(index < UINT8_MAX ? index : UINT8_MAX);
+	r->misread_as = (uint8_t)wanted;
+}
 
-	if (r->state == REQUEST_RUNNING)
-		pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
-		    "argument %u of %s.%s is %s and was read as %s", index,
-		    r->method->deployment->name, r->method->name, is, pinioni_kind_name(wanted));
-	else
-		pinioni_runtime_log(r->worker->runtime,
-		    "argument %u of %s.%s is %s and was read as %s", index,
-		    r->method->deployment->name, r->method->name, is, pinioni_kind_name(wanted));
+int
+pinioni_request_fail_misread(pinion_request *r)
+{
+	pinion_kind is = kind_of(r, r->misread_at);
+
+	pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
+	    "argument %u of %s.%s is %s and was read as %s", r->misread_at,
+	    r->method->deployment->name, r->method->name,
+	    is == PINION_KIND_NONE ? "not there" : pinioni_kind_name(is),
+	    pinioni_kind_name((pinion_kind)r->misread_as));
+	return -EINVAL;
 }
 
 /* The bits of a scalar of that kind; else 0. */

@@ -116,6 +116,7 @@ start_replica(struct worker *w, void *arg)
 	} else if (d->init != NULL) {
 		init->args.method = &m;
 		init->args.worker = w;
+		init->args.inside = true; /* so that it never goes to the pool */
 		init->replica = s->replica->number;
 		s->err = pinioni_record_decode_at(
 		    &init->args, s->node->record, (uint32_t)s->node->record_length);

@@ -21,6 +21,9 @@ enum {
 
 	RELAYS_MAX = 8, /* answers that complete one another on one stack; the rest next turn */
 
+	IDLE_TURNS = 1000, /* of a driver that waits within a time, while its clock stands */
+	LOOK_IDLE =
+	    4096, /* idle turns, until placeholders are looked at: their calls may have failed elsewhere */
 	STARVED_MS = 1000, /* without memory for a call, before it fails */
 
 	LANE_BURST = 16,    /* messages taken from one lane a turn */

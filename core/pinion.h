@@ -319,7 +319,8 @@ pinion_response pinion_task_of(
  * -EDEADLK (waiting too deep). `into.kind` PINION_KIND_NONE only waits. */
 int pinion_result_into(pinion_response response, pinion_into into) PINION_MUST_CHECK;
 /* The same within timeout_ns, by the runtime's clock: -EAGAIN, and the response stays good. 0: only looks;
- * negative: no limit. */
+ * negative: no limit. A clock that the program moves itself has to be moved by another thread; a driver whose
+ * clock stands, and who has nothing to do, gets -EAGAIN at once. */
 int pinion_result_within_into(
     pinion_response response, int64_t timeout_ns, pinion_into into) PINION_MUST_CHECK;
 /* The result as its own kind. str and bytes are views until release. */

@@ -32,8 +32,10 @@ pinion_response_ref(pinion_response r)
 	if (port_is_failed(r))
 		return ref; /* says why */
 	port = port_enter_response(r.port, &shell, &err);
-	if (port == NULL)
+	if (port == NULL) {
+		ref.slot = REF_GONE;
 		return ref;
+	}
 	note = port_note_of(port, r);
 	if (note != NULL) {
 		note->marks |= MARK_SHARED;

@@ -16,9 +16,12 @@
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
-static int
-refuse_second(pinion_request *r)
+/* It has answered, or may not: it read an argument that is not there. */
+__attribute__((noinline, cold)) static int
+refuse(pinion_request *r)
 {
+	if (r->state == REQUEST_MISREAD)
+		return pinioni_request_fail_misread(r);
 	pinioni_runtime_log(r->worker->runtime, "%s.%s answers twice: the first answer stands",
 	    r->method->deployment->name, r->method->name);
 	return -EALREADY;
@@ -84,7 +87,7 @@ pinion_reply_from(pinion_request *r, const pinion_value *value)
 	int err;
 
 	if (is_taken(r))
-		return refuse_second(r);
+		return refuse(r);
 	err = shape(r->method, value, &bits, &o);
 	if (err == -EMSGSIZE)
 		return too_large(r, value_bytes(value).len);
@@ -110,7 +113,7 @@ pinion_reply_fmt(pinion_request *r, const char *format, ...)
 	int length;
 
 	if (is_taken(r))
-		return refuse_second(r);
+		return refuse(r);
 	va_start(list, format);
 	length = vsnprintf(small, sizeof small, format, list);
 	va_end(list);
@@ -136,7 +139,7 @@ pinion_reply_fmt(pinion_request *r, const char *format, ...)
 void *
 pinion_result_buffer(pinion_request *r, size_t size)
 {
-	if (is_taken(r) || size > r->method->result_size)
+	if ((is_taken(r) && r->state != REQUEST_MISREAD) || size > r->method->result_size)
 		return NULL;
 	r->buffer = (uint32_t)size;
 	if (r->port == NULL)
@@ -154,7 +157,7 @@ pinion_reply_buffer(pinion_request *r, size_t size)
 	};
 
 	if (is_taken(r))
-		return refuse_second(r);
+		return refuse(r);
 	if (size > r->method->result_size)
 		return too_large(r, size);
 	if (size > r->buffer) {
@@ -182,7 +185,7 @@ pinion_fail(pinion_request *r, int error, const char *format, ...)
 	va_start(list, format);
 	(void)vsnprintf(text, sizeof text, format, list); /* a text cut short is fine */
 	va_end(list);
-	if (is_taken(r)) {
+	if (is_taken(r) && r->state != REQUEST_MISREAD) {
 		pinioni_runtime_log(r->worker->runtime, "%s.%s fails after it has answered: %s",
 		    r->method->deployment->name, r->method->name, text);
 		if (r->state == REQUEST_ANSWERED)
@@ -244,7 +247,7 @@ pinion_reply_response(pinion_request *r, pinion_response response)
 	struct slot_note *note;
 
 	if (is_taken(r))
-		return refuse_second(r);
+		return refuse(r);
 	if (port_is_failed(response)) {
 		pinion_error e = pinion_response_error(response);
 
@@ -367,7 +370,7 @@ pinion_forward(pinion_request *r, pinion_handle handle, pinion_args args)
 	pinion_response failed;
 
 	if (is_taken(r))
-		return refuse_second(r);
+		return refuse(r);
 	if (r->port == NULL)
 		return forward_post(r, handle, args);
 	method = pinioni_call_method(r->worker->port, handle, &failed);
@@ -451,7 +454,7 @@ pinion_defer(pinion_request *r, pinion_token *token)
 	uint64_t mine;
 
 	if (is_taken(r))
-		return refuse_second(r);
+		return refuse(r);
 	/* relaxed: only a number that no other token has. */
 	mine = atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed);
 	r->state = REQUEST_DEFERRED;

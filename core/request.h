@@ -33,6 +33,7 @@ enum request_state {
 	REQUEST_WAITING,
 	REQUEST_QUEUED,
 	REQUEST_RUNNING,
+	REQUEST_MISREAD, /* running still; its handler read an argument that is not there, or another */
 	REQUEST_RELAYING,
 	REQUEST_DEFERRED,
 	REQUEST_ANSWERED, /* or handed on; its handler may still be inside */
@@ -65,9 +66,11 @@ struct pinion_request {
 	uint8_t arg_count;
 	/* Set together when it is taken from the pool. */
 	uint8_t state;
-	bool counted;  /* in replica->ongoing */
-	bool inside;   /* its handler has not returned */
-	bool is_plain; /* its arguments lie in the message: core/arguments.c */
+	bool counted;       /* in replica->ongoing */
+	bool inside;        /* its handler has not returned */
+	bool is_plain;      /* its arguments lie in the message: core/arguments.c */
+	uint8_t misread_at; /* an argument that was read as misread_as, and is not */
+	uint8_t misread_as;
 	uint32_t depth;
 	_Atomic uint64_t token;
 	struct view args[PINION_ARGS_MAX];
@@ -131,6 +134,8 @@ void pinioni_request_route(struct pinion_request *r);
 /* Hands it to another worker, with all that waits for it behind. */
 void pinioni_request_hand_over(
     struct pinion_request *r, const struct message *m, unsigned worker, unsigned target_worker);
+/* Ends one that is MISREAD: when it answers or returns, so that its arguments stay till then. -EINVAL. */
+int pinioni_request_fail_misread(struct pinion_request *r);
 /* Its handler returned: what that means, when it did not answer. */
 void pinioni_request_returned(struct pinion_request *r, int err);
 /* Answered or handed on: gives back what it holds, unless its handler is still inside. */

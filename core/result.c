@@ -58,6 +58,7 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 	uint64_t spin = SPIN_US * rt->ticks_us;
 	uint64_t started_ns = limit_ns == UINT64_MAX ? 0 : clock_now(&rt->clock);
 	uint64_t spun;
+	unsigned idle = 0;
 	int at;
 
 	pinioni_port_order(port);
@@ -68,7 +69,13 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 		if (past > limit_ns || limit_ns == 0)
 			return -EAGAIN;
 		if (rt->mode == BOARD_DRIVEN) {
-			(void)pinioni_worker_turn(&rt->workers[0]);
+			/* Nothing to do, and the clock stands: who waits may be the one that moves it. */
+			bool stands = pinioni_worker_turn(&rt->workers[0]) == 0 &&
+			    limit_ns != UINT64_MAX && clock_now(&rt->clock) - started_ns == past;
+
+			idle = stands ? idle + 1 : 0;
+			if (idle > IDLE_TURNS)
+				return -EAGAIN;
 			continue;
 		}
 		/* Read in every mode: a tighter poll takes the line back while the callee still writes it. */

@@ -248,11 +248,16 @@ enlist(struct worker *w, struct fiber *f, const pinion_response *responses, unsi
 	if (f->awaiting_next != NULL)
 		f->awaiting_next->awaiting_at = &f->awaiting_next;
 	w->awaiting = f;
+	for (unsigned i = 0; i < count; i++)
+		w->port->notes[responses[i].slot]
+		    .pinned++; /* whoever gives it back: until we are told */
 }
 
 static void
-delist(struct fiber *f)
+delist(struct worker *w, struct fiber *f)
 {
+	for (unsigned i = 0; i < f->response_count; i++)
+		w->port->notes[f->responses[i].slot].pinned--;
 	*f->awaiting_at = f->awaiting_next;
 	if (f->awaiting_next != NULL)
 		f->awaiting_next->awaiting_at = f->awaiting_at;
@@ -305,8 +310,8 @@ suspend_for(struct worker *w, const pinion_response *responses, unsigned count, 
 	enlist(w, self, responses, count);
 	if (err == 0 && arm(w, self))
 		err = pinioni_worker_suspend(w);
-	delist(self);
 	disarm(w, self);
+	delist(w, self);
 	if (deadline != 0)
 		pinioni_worker_timer_drop(w, self);
 	return err != 0 || all_are_ours(w, responses, count) ? err : -ESTALE;

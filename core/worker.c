@@ -26,12 +26,8 @@ starve(struct worker *w, struct lane_rx *rx)
 {
 	uint64_t now = clock_ticks();
 
-	uint64_t started = board_read(w->line, COUNT_STARTED);
-
-	if (w->starved_since == 0 || started != w->starved_at) {
+	if (w->starved_since == 0)
 		w->starved_since = now;
-		w->starved_at = started;
-	}
 	return now - w->starved_since > STARVED_MS * 1000 * w->runtime->ticks_us &&
 	    pinioni_request_reject_next(w, rx);
 }
@@ -42,7 +38,9 @@ poll_lane(struct worker *w, struct lane_rx *rx)
 	unsigned taken = 0;
 
 	while (taken < LANE_BURST && lane_peek(rx) != NULL) {
-		if (!pinioni_request_take(w, rx) && !starve(w, rx))
+		if (pinioni_request_take(w, rx))
+			w->starved_since = 0;
+		else if (!starve(w, rx))
 			break;
 		taken++;
 	}
@@ -305,6 +303,13 @@ sleep_limit(const struct worker *w)
 }
 
 static void
+look_at_placeholders(struct worker *w)
+{
+	pinioni_request_look_at_placeholders(w);
+	pinioni_port_order(w->port);
+}
+
+static void
 go_to_sleep(struct worker *w)
 {
 	uint32_t seen = bell_read(w->bell);
@@ -315,7 +320,7 @@ go_to_sleep(struct worker *w)
 		return;
 	pinioni_port_sweep(w->port);
 	if (w->placeholders != 0)
-		pinioni_request_look_at_placeholders(w);
+		look_at_placeholders(w);
 	publish_depth(w);
 	epoch_announce(&w->line->epoch, EPOCH_FUTEX);
 	if (!has_something(w)) {
@@ -393,6 +398,8 @@ pinioni_worker_loop_turn(struct worker *w)
 	pinioni_port_order(w->port);
 	if (w->has_thread)
 		rcu_worker_quiet(&w->quiet);
+	if (w->work == 0 && w->placeholders != 0 && ++w->idle_turns % LOOK_IDLE == 0)
+		look_at_placeholders(w);
 	if (w->work != 0)
 		w->idle_since = 0;
 	else if (w->has_thread)

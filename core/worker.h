@@ -89,9 +89,9 @@ struct worker {
 	struct custody_entry *custody[PORTS_MAX];
 	uint32_t custody_count;
 	uint32_t placeholders;
+	uint32_t idle_turns; /* with placeholders */
 	uint64_t
-	    starved_since; /* ticks: a call could not be taken for want of memory, and since then */
-	uint64_t starved_at; /* as many were started, and no more */
+	    starved_since; /* ticks: a call could not be taken for want of memory; 0: not now */
 	struct outbox outboxes[WORKERS_MAX];
 	uint32_t outbox_messages;
 	/* Queue of requests that may start. */

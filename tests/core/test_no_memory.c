@@ -208,7 +208,8 @@ what_cannot_be_taken_waits_in_its_lane(void **state)
 			continue;
 		}
 		assert_int_equal(pinion_response_error(r[count]).code, -ENOBUFS);
-		refused++;
+		/* Once it has taken what it can. */
+		refused += atomic_load(&token_count) > POOL_CHUNK / 2;
 		(void)sched_yield(); /* cannot fail on Linux */
 	}
 	assert_in_range(count, LANE_CELLS + POOL_CHUNK / 2, LANE_CELLS + 4 * POOL_CHUNK);

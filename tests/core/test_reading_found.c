@@ -124,6 +124,25 @@ share(void *replica, pinion_request *req)
 	return err != 0 ? err : pinion_reply(req, x + 1);
 }
 
+/* Gives back, once it is there, what another handler waits for. */
+static int
+make_and_give_back(void *replica, pinion_request *req)
+{
+	struct memory *self = replica;
+	int err = 0;
+
+	self->shared =
+	    pinion_call(pinion_method_of(pinion_arg_handle(req, 0), "defer"), PINION_ARGS());
+	atomic_fetch_add(&waiting, 1);
+	while (err == 0 && atomic_load(&waiting) < 2)
+		err = pinion_sleep(req, 100000);
+	atomic_store(&held, 1);
+	while (atomic_load(&holds) != 0)
+		(void)sched_yield(); /* cannot fail on Linux */
+	pinion_release(self->shared);
+	return err != 0 ? err : pinion_reply(req, (int64_t)1);
+}
+
 /* Declares more than it answers. */
 static int
 little(void *replica, pinion_request *req)
@@ -173,6 +192,7 @@ static const pinion_deployment memory = {
 	    PINION_METHOD("defer", defer, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("relay_and_release", relay_and_release, PEER),
 	    PINION_METHOD("hold_and_sweep", hold_and_sweep, PEER),
+	    PINION_METHOD("make_and_give_back", make_and_give_back, PEER),
 	    PINION_METHOD("share", share, PEER), PINION_METHOD("restless", restless, PEER),
 	    PINION_METHOD("little", little, .returns = PINION_RETURNS_BYTES, .result_max = 1024),
 	    PINION_METHOD("greedy", greedy, .returns = PINION_RETURNS_BYTES, .result_max = 1024)),
@@ -294,6 +314,28 @@ several_handlers_wait_for_one_call(void **state)
 }
 
 static void
+who_waits_for_what_another_gives_back_is_told(void **state)
+{
+	pinion_response maker, sharer;
+	int64_t x;
+
+	(void)state;
+	maker = call(0, "make_and_give_back");
+	await(&waiting, 1);
+	sharer = call(0, "share");
+	await(&held, 1);
+	await(&deferred, 1);
+	assert_int_equal(pinion_token_reply(token, (int64_t)7), 0);
+	/* Behind the answer, on the same lane: when this is there, that call has ended. */
+	assert_int_equal(graph_i64(pinion_call(on[1], PINION_ARGS())), 1);
+	atomic_store(&holds, 0);
+	assert_int_equal(graph_i64(maker), 1);
+	assert_int_equal(pinion_result(sharer, &x), -ESTALE);
+	pinion_release(sharer);
+	graph_assert_clean(rt, 1);
+}
+
+static void
 a_stop_ends_several_that_wait_for_one_call(void **state)
 {
 	pinion_response r[4];
@@ -394,6 +436,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    a_call_that_is_an_answer_may_be_given_back, start, stop),
 		cmocka_unit_test_setup_teardown(several_handlers_wait_for_one_call, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    who_waits_for_what_another_gives_back_is_told, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_stop_ends_several_that_wait_for_one_call, start, stop),
 		cmocka_unit_test_setup_teardown(a_wait_disarms_the_port, start, stop),
