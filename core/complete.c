@@ -232,16 +232,6 @@ dispatch_early(struct pinion_request *r, const struct outcome *o)
 	return rest;
 }
 
-/* Those that have another argument to look at. */
-__attribute__((noinline)) static void
-route_all(struct pinion_request *list)
-{
-	for (struct pinion_request *next; list != NULL; list = next) {
-		next = list->next;
-		pinioni_request_route(list);
-	}
-}
-
 static inline void
 complete_slot(struct pinion_request *r, const struct outcome *o)
 {
@@ -263,7 +253,7 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 		flags = slot_complete(slot, request_generation(r), (unsigned)o->kind);
 	custody_leave(w, r, 0, 0);
 	if (rest != NULL)
-		route_all(rest);
+		pinioni_request_route_all(rest);
 	if (flags != 0)
 		tell(w, port, at, flags);
 }

@@ -270,6 +270,16 @@ port_release(pinion_port *port, struct slot_note *note)
 		pinioni_port_release_slot(port, note);
 }
 
+/* Index of the first that is there, all being this port's; -EAGAIN: none. */
+static inline int
+port_find_done(const pinion_port *port, const pinion_response *r, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (slot_poll(&port->memory.slots[r[i].slot], r[i].generation))
+			return (int)i;
+	return -EAGAIN;
+}
+
 static inline bool
 port_is_failed(pinion_response r)
 {

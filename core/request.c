@@ -185,6 +185,15 @@ pinioni_request_route(struct pinion_request *r)
 	keep(w, r, record_is_plain(&r->message, r->method));
 }
 
+void
+pinioni_request_route_all(struct pinion_request *list)
+{
+	for (struct pinion_request *next; list != NULL; list = next) {
+		next = list->next;
+		pinioni_request_route(list);
+	}
+}
+
 /* ---- accepting ------------------------------------------------------------------------------ */
 
 /* Of a message, which another process may have written. */
@@ -387,15 +396,6 @@ slot_is_pending(const struct pinion_request *r)
 	    SLOT_IS_PENDING;
 }
 
-static void
-route_list(struct pinion_request *list)
-{
-	for (struct pinion_request *next; list != NULL; list = next) {
-		next = list->next;
-		pinioni_request_route(list);
-	}
-}
-
 /* It went to an argument first, and will be back: what waits for it waits on. */
 static void
 stand_in(struct worker *w, struct pinion_request *r)
@@ -410,7 +410,7 @@ stand_in(struct worker *w, struct pinion_request *r)
 		struct pinion_request *list = dependents_detach(r);
 
 		custody_leave(w, r, 0, 0);
-		route_list(list);
+		pinioni_request_route_all(list);
 		return;
 	}
 	w->placeholders++;
@@ -459,6 +459,6 @@ pinioni_request_look_at_placeholders(struct worker *w)
 			continue;
 		list = dependents_detach(p);
 		pinioni_worker_drop_placeholder(w, p);
-		route_list(list);
+		pinioni_request_route_all(list);
 	}
 }

@@ -16,15 +16,6 @@
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
-static int
-find_done(const pinion_port *port, const pinion_response *r, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (slot_poll(&port->memory.slots[r[i].slot], r[i].generation))
-			return (int)i;
-	return -EAGAIN;
-}
-
 /* Asks to be told, looks once more, sleeps. */
 static void
 sleep_on_bell(pinion_port *port, const pinion_response *r, unsigned count, uint64_t limit)
@@ -38,13 +29,13 @@ sleep_on_bell(pinion_port *port, const pinion_response *r, unsigned count, uint6
 		if (slot_ask(&port->memory.slots[r[i].slot], r[i].generation) != SLOT_IS_PENDING)
 			return;
 	epoch_announce(&doors->epoch, EPOCH_FUTEX);
-	if (find_done(port, r, count) < 0) {
+	if (port_find_done(port, r, count) < 0) {
 		port->sleeps++;
 		err =
 		    pinioni_futex_wait(&doors->bell, seen, limit); /* looked at again in any case */
 	}
 	epoch_awake(&doors->epoch);
-	if (err == -ETIMEDOUT && find_done(port, r, count) >= 0)
+	if (err == -ETIMEDOUT && port_find_done(port, r, count) >= 0)
 		port->rescued++;
 	pinioni_port_drain_ready(port);
 }
@@ -62,7 +53,7 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 	int at;
 
 	pinioni_port_order(port);
-	while ((at = find_done(port, r, count)) < 0) {
+	while ((at = port_find_done(port, r, count)) < 0) {
 		uint64_t past = limit_ns == UINT64_MAX ? 0 : clock_now(&rt->clock) - started_ns;
 		uint64_t nap = (uint64_t)SLEEP_MAX_MS * 1000000;
 
@@ -254,7 +245,7 @@ pinion_wait_any(const pinion_response *r, unsigned count, int64_t timeout_ns)
 		if (port_note_of(port, r[i]) == NULL)
 			err = -ESTALE;
 	if (err == 0)
-		err = find_done(port, r, count);
+		err = port_find_done(port, r, count);
 	if (err == -EAGAIN)
 		err = wait_many(port, r, count, timeout_ns);
 	port_leave(shell);

@@ -206,15 +206,6 @@ pinioni_worker_run_timers(struct worker *w)
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
-static int
-find_done(const pinion_port *port, const pinion_response *responses, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (slot_poll(&port->memory.slots[responses[i].slot], responses[i].generation))
-			return (int)i;
-	return -1;
-}
-
 bool
 pinioni_worker_run_inline(struct worker *w, pinion_response r)
 {
@@ -333,7 +324,7 @@ pinioni_worker_await(
 		err = suspend_for(w, responses, count, deadline);
 		if (err != 0)
 			return err;
-	} while ((at = find_done(w->port, responses, count)) < 0);
+	} while ((at = port_find_done(w->port, responses, count)) < 0);
 	return at;
 }
 
