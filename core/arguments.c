@@ -82,6 +82,15 @@ view_of(pinion_request *r, unsigned index, pinion_kind kind)
 	return &nothing;
 }
 
+/* A whole number: who declares one of them and reads the other means its bits. */
+static uint64_t
+whole_of(pinion_request *r, unsigned index, pinion_kind kind)
+{
+	pinion_kind is = kind_of(r, index);
+
+	return scalar_of(r, index, is == PINION_KIND_I64 || is == PINION_KIND_U64 ? is : kind);
+}
+
 bool
 pinion_arg_bool(pinion_request *r, unsigned index)
 {
@@ -91,15 +100,13 @@ pinion_arg_bool(pinion_request *r, unsigned index)
 int64_t
 pinion_arg_i64(pinion_request *r, unsigned index)
 {
-	return (int64_t)pinion_arg_u64(r, index);
+	return (int64_t)whole_of(r, index, PINION_KIND_I64);
 }
 
 uint64_t
 pinion_arg_u64(pinion_request *r, unsigned index)
 {
-	/* Either: who declares one and reads the other means its bits. */
-	return scalar_of(
-	    r, index, kind_of(r, index) == PINION_KIND_I64 ? PINION_KIND_I64 : PINION_KIND_U64);
+	return whole_of(r, index, PINION_KIND_U64);
 }
 
 double

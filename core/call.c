@@ -140,17 +140,10 @@ pinioni_call_first_stop(
 static void
 undo(pinion_port *port, struct slot_note *note)
 {
-	uint16_t slot = port_slot_of(port, note);
-
-	pinioni_port_unpin(port, note->pin, note->pins);
-	note->pins = 0;
-	if ((note->marks & MARK_PLACED) != 0)
-		pinioni_port_unplace(port, slot);
-	note->marks = 0;
+	pinioni_port_strip(port, note);
 	/* The generation was never sent: the slot is DONE with the one before. */
 	note->generation = (note->generation - 1) & GENERATION_MASK;
-	note->state = NOTE_FREE;
-	port->free[port->free_count++] = slot;
+	port_give(port, note);
 }
 
 static int

@@ -136,13 +136,20 @@ item_response(struct encoder *e, struct item *it, const pinion_param *p, pinion_
 }
 
 static int
+complain_untagged(struct encoder *e, const struct item *it)
+{
+	return complain(e, -EINVAL,
+	    "argument %u is no reference: pinion_response_ref(response) makes one",
+	    (unsigned)(it - e->items));
+}
+
+static int
 item_ref(struct encoder *e, struct item *it, pinion_ref r)
 {
 	uint64_t generation = ref_generation(r);
 
 	if (!ref_is_tagged(r))
-		return pinioni_complain(
-		    e->c, -EINVAL, "not a reference: it is made by pinion_response_ref(response)");
+		return complain_untagged(e, it);
 	if (item_result(e, it, r.port, r.slot, generation << 16 | ref_home(r)) != 0)
 		return e->c->code;
 	if (r.port != port_word(e->port))
@@ -222,10 +229,7 @@ item_of(struct encoder *e, unsigned i, const pinion_value *v)
 		return complain_kind(e, p, v);
 	if (v->kind == PINION_KIND_REF) {
 		if (!ref_is_tagged(v->as.ref))
-			return pinioni_complain(e->c, -EINVAL,
-			    "parameter \"%s\" wants a reference, made by "
-			    "pinion_response_ref(response)",
-			    p == NULL ? "" : p->name);
+			return complain_untagged(e, it);
 		it->carried = v->as.ref;
 		return 0;
 	}

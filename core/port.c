@@ -287,16 +287,25 @@ pinioni_port_unpin(pinion_port *p, const struct pin *pins, unsigned count)
 	}
 }
 
-/* What most notes have nothing of. */
+/* The block for the slot's result goes back. */
 static void
-strip(pinion_port *p, struct slot_note *note)
+unplace(pinion_port *p, uint16_t slot)
+{
+	struct result_place *place = &p->memory.places[slot];
+
+	arena_give(&p->arena, place->at);
+	place->size = 0;
+}
+
+void
+pinioni_port_strip(pinion_port *p, struct slot_note *note)
 {
 	uint16_t slot = port_slot_of(p, note);
 
 	pinioni_port_unpin(p, note->pin, note->pins);
 	note->pins = 0;
 	if ((note->marks & MARK_PLACED) != 0)
-		pinioni_port_unplace(p, slot);
+		unplace(p, slot);
 	if ((note->marks & (MARK_SHARED | MARK_KEPT)) != 0) {
 		slot_retire(&p->memory.slots[slot], note->generation);
 		note->generation = (note->generation + 1) & GENERATION_MASK;
@@ -308,7 +317,7 @@ static void
 free_slot(pinion_port *p, struct slot_note *note)
 {
 	if ((note->marks | note->pins) != 0)
-		strip(p, note);
+		pinioni_port_strip(p, note);
 	port_give(p, note);
 }
 
@@ -413,15 +422,6 @@ pinioni_port_sweep(pinion_port *p)
 		sweep_loans(p);
 	while (p->zombie_count != 0 && sweep_zombies(p))
 		continue;
-}
-
-void
-pinioni_port_unplace(pinion_port *p, uint16_t slot)
-{
-	struct result_place *place = &p->memory.places[slot];
-
-	arena_give(&p->arena, place->at);
-	place->size = 0;
 }
 
 int

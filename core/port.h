@@ -11,7 +11,8 @@
  * Why       All that a call needs is taken from here, by the one thread that owns it: nothing is shared
  *           but the slot and the lane.
  * Pins      A call's arguments (slots, blocks) are kept until its own slot is seen DONE, released or not.
- *           A block counts its users in the arena; a slot counts them in its note.
+ *           A block counts its users in the arena; a slot counts them in its note, and among them the
+ *           handlers that wait for it and the requests that are answered with it.
  * Threads   The owner's only. Workers reach memory.slots, places, faults, ready and doors by port number
  *           (port_find) while a request that names the port is unfinished.
  * Memory    Opened under the runtime's lock; closed by its thread, taken down by housekeeping when all its
@@ -167,8 +168,8 @@ struct slot_note *pinioni_port_take_slot(pinion_port *port);
 void pinioni_port_release_slot(pinion_port *port, struct slot_note *note);
 /* Frees zombies whose calls have ended, and loans. */
 void pinioni_port_sweep(pinion_port *port);
-/* The block for the slot's result goes back. */
-void pinioni_port_unplace(pinion_port *port, uint16_t slot);
+/* Gives back what most notes have nothing of: pins, the block for a result, marks. */
+void pinioni_port_strip(pinion_port *port, struct slot_note *note);
 /* A block of the arena; what ended calls still hold is given back first when it is short. */
 int pinioni_port_take_block(pinion_port *port, size_t bytes, uint32_t *at)
     __attribute__((warn_unused_result));

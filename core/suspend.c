@@ -239,9 +239,9 @@ enlist(struct worker *w, struct fiber *f, const pinion_response *responses, unsi
 	if (f->awaiting_next != NULL)
 		f->awaiting_next->awaiting_at = &f->awaiting_next;
 	w->awaiting = f;
+	/* Whoever gives one back: it stays until we are told. */
 	for (unsigned i = 0; i < count; i++)
-		w->port->notes[responses[i].slot]
-		    .pinned++; /* whoever gives it back: until we are told */
+		w->port->notes[responses[i].slot].pinned++;
 }
 
 static void

@@ -24,8 +24,7 @@
 #include "core/runtime.h"
 
 struct port_shell {
-	_Atomic uint32_t
-	    inside; /* W thread   R stopper   how deep: a caller-driven wait runs handlers */
+	_Atomic uint32_t inside; /* W thread   R stopper   calls, one in the other */
 	_Atomic uint32_t closed; /* W stopper  R thread */
 	uint64_t runtime_key;
 	pinion_port *port;               /* not looked into before `closed` */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shm/line.h - how far apart words of different writers must lie.
+ * shm/line.h - cache lines: how far apart words of different writers must lie, and fetching one to write it.
  */
 #ifndef PINION_SHM_LINE_H
 #define PINION_SHM_LINE_H

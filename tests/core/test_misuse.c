@@ -201,7 +201,7 @@ an_argument_that_is_misread_fails_the_call(void **state)
 {
 	(void)state;
 	assert_fails(pinion_task(rt, read_i64, PINION_ARGS(1.5)), -EINVAL,
-	    "argument 0 of task.run is f64 and was read as");
+	    "argument 0 of task.run is f64 and was read as i64");
 	assert_fails(
 	    pinion_task(rt, read_i64, PINION_ARGS("x")), -EINVAL, "is str and was read as");
 	assert_fails(

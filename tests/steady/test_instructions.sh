@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a call may cost, in instructions: submit, complete (a turn that runs it, and one that finds nothing),
-# read, release; the same of a call to the own worker, which is run while its result is waited for. So that no later feature slows them unseen.
+# read, release; the same of a call to the own worker, which is run while its result is waited for. So that no
+# later feature slows them unseen.
 #   test_instructions.sh COUNTED LIMITS [--write]
 # LIMITS has a line each: the function, and how many instructions a call of it takes. More than that by a
 # hundredth fails; --write renews the file, in a commit that says why.
