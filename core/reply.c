@@ -231,10 +231,12 @@ void
 pinioni_request_returned(pinion_request *r, int err)
 {
 	/* What failed has said why; a second answer was logged. */
-	if (err < 0 && err != -EALREADY && r->state != REQUEST_RUNNING &&
-	    r->state != REQUEST_FAILED)
+	if (err < 0 && err != -EALREADY && r->state > REQUEST_MISREAD && r->state != REQUEST_FAILED)
 		log_late(r, err);
-	if (r->state >= REQUEST_ANSWERED)
+	if (r->state == REQUEST_MISREAD)
+		(void)pinioni_request_fail_misread(
+		    r); /* which ends it: its handler is not inside */
+	else if (r->state >= REQUEST_ANSWERED)
 		pinioni_request_end(r);
 	else if (r->state == REQUEST_RUNNING)
 		answer_by_return(r, err);

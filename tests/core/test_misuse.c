@@ -78,6 +78,14 @@ read_ref(void *replica, pinion_request *req)
 	return err != 0 ? err : pinion_reply(req, x);
 }
 
+/* Reads what is not there, and leaves it at that. */
+static int
+read_and_return(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_arg_i64(req, 0) == 0 ? -EDOM : 0;
+}
+
 static int
 read_i64(pinion_request *req)
 {
@@ -89,6 +97,7 @@ static const pinion_deployment wrong = {
 	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, late, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("wrong_number", wrong_number, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("stop_myself", stop_myself, .returns = PINION_RETURNS_I64),
+	    PINION_METHOD("read_and_return", read_and_return, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("half", half, .params = PINION_PARAMS(PINION_F64("x")),
 		.returns = PINION_RETURNS_F64),
 	    PINION_METHOD("read_ref", read_ref, .params = PINION_PARAMS(PINION_REF("ref")),
@@ -206,6 +215,8 @@ an_argument_that_is_misread_fails_the_call(void **state)
 	    pinion_task(rt, read_i64, PINION_ARGS("x")), -EINVAL, "is str and was read as");
 	assert_fails(
 	    pinion_task(rt, read_i64, PINION_ARGS()), -EINVAL, "is not there and was read as");
+	assert_fails(pinion_call(pinion_method_of(handle, "read_and_return"), PINION_ARGS()),
+	    -EINVAL, "is not there and was read as i64");
 }
 
 static void
