@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/custody.h"
 #include "core/encode.h"
 #include "core/record.h"
 #include "core/runtime.h"
@@ -168,26 +169,23 @@ reserve_result(pinion_port *port, struct slot_note *note, struct complaint *c)
 
 /* How many calls wait for the one that is made now. */
 static inline uint64_t
-depth_below(const pinion_port *port)
+depth_below(const struct worker *w)
 {
-	const struct pinion_request *r = port->worker == NULL ? NULL : port->worker->current;
-
-	return r == NULL ? 0 : r->depth + 1;
+	return w == NULL || w->current == NULL ? 0 : w->current->depth + 1;
 }
 
 static inline bool
-is_stopping(const pinion_port *port)
+is_stopping(const pinion_port *port, const struct worker *w)
 {
-	return runtime_phase(port->runtime) >=
-	    (port->worker == NULL ? RUNTIME_DRAINING : RUNTIME_CANCELING);
+	return runtime_phase(port->runtime) >= (w == NULL ? RUNTIME_DRAINING : RUNTIME_CANCELING);
 }
 
 static int
 refuse(const pinion_port *port, struct complaint *c)
 {
-	if (is_stopping(port))
+	if (is_stopping(port, port->worker))
 		return pinioni_complain(c, -ECANCELED, "the runtime is stopping");
-	if (depth_below(port) > DEPTH_MAX)
+	if (depth_below(port->worker) > DEPTH_MAX)
 		return pinioni_complain(
 		    c, -EDEADLK, "more than %d calls wait for each other", DEPTH_MAX);
 	return 0;
@@ -236,16 +234,16 @@ dispatch(pinion_port *port, const struct method *method, struct slot_note *note,
 	return 0;
 }
 
-static void
-attach(pinion_port *port, struct slot_note *note)
+static inline void
+attach(struct worker *w, struct slot_note *note, uint16_t slot)
 {
-	struct pinion_request *r = port->worker == NULL ? NULL : port->worker->current;
+	struct pinion_request *r = w == NULL ? NULL : w->current;
 
 	if (r == NULL)
 		return;
 	note->marks |= MARK_ATTACHED;
 	note->next = r->owned;
-	r->owned = port_slot_of(port, note);
+	r->owned = slot;
 }
 
 /* All but slot, target and arguments. */
@@ -263,7 +261,7 @@ message_start(struct message *m, const pinion_port *port, const struct slot_note
 }
 
 __attribute__((always_inline)) static inline pinion_response
-submitted(pinion_port *port, struct slot_note *note, const struct call_how *how)
+submitted(pinion_port *port, struct worker *w, struct slot_note *note, const struct call_how *how)
 {
 	uint16_t slot = port_slot_of(port, note);
 	pinion_response r = {
@@ -273,7 +271,7 @@ submitted(pinion_port *port, struct slot_note *note, const struct call_how *how)
 	if (how->is_post)
 		port_release(port, note);
 	else
-		attach(port, note);
+		attach(w, note, slot);
 	if (how->tagged && slot_ask(&port->memory.slots[slot], note->generation) == SLOT_IS_DONE)
 		pinioni_port_told(port, slot);
 	return r;
@@ -290,9 +288,8 @@ note_start(struct slot_note *note, const struct method *method, const struct cal
 /* Where a plain message for that worker can be written: in its lane, or in a request that is here; NULL: it has
  * to be kept, or cannot be sent. */
 static inline struct message *
-place_for(pinion_port *port, unsigned worker, struct pinion_request **here)
+place_for(pinion_port *port, struct worker *w, unsigned worker, struct pinion_request **here)
 {
-	struct worker *w = port->worker;
 	struct message *cell;
 
 	*here = NULL;
@@ -308,42 +305,42 @@ place_for(pinion_port *port, unsigned worker, struct pinion_request **here)
 
 /* Scalars and a short result, and nothing in the way. The message is written where it goes: put together
  * elsewhere and copied at once, its short stores would stall the copy's long loads. What need not be done
- * before it is sent comes after. False: nothing was done. */
-__attribute__((always_inline)) static inline bool
-submit_plain(pinion_port *port, const struct method *method, const pinion_args *args,
-    const struct call_how *how, pinion_response *response)
+ * before it is sent comes after. NULL: nothing was done. */
+__attribute__((always_inline)) static inline struct slot_note *
+submit_plain(pinion_port *port, struct worker *w, const struct method *method, pinion_args args,
+    const struct call_how *how)
 {
-	uint64_t depth = depth_below(port);
+	uint64_t depth = depth_below(w);
 	struct pinion_request *here;
 	struct slot_note *note;
 	struct message *m;
 	uint32_t replica;
 	unsigned worker;
+	uint16_t slot;
 
-	if (!args_are_plain(method, args) || method->result_size > SLOT_BYTES ||
-	    is_stopping(port) || depth > DEPTH_MAX || port->free_count == 0 ||
+	if (!args_are_plain(method, &args) || method->result_size > SLOT_BYTES ||
+	    is_stopping(port, w) || depth > DEPTH_MAX || port->free_count == 0 ||
 	    port->zombie_count >= LOANS_SWEEP ||
 	    !pinioni_call_target(port, method, &replica, &worker))
-		return false;
-	m = place_for(port, worker, &here);
+		return NULL;
+	m = place_for(port, w, worker, &here);
 	if (m == NULL)
-		return false;
-	note = port_take_free(port);
+		return NULL;
+	note = port_take_free(port, &slot);
 	note_start(note, method, how);
 	message_start(m, port, note, depth, how);
-	m->slot = port_slot_of(port, note);
+	m->slot = slot;
 	m->target = (uint16_t)replica;
-	encode_plain_bits(args, m);
+	encode_plain_bits(&args, m);
 	if (here != NULL) {
-		pinioni_request_start(here, port, method, replica);
+		request_start(here, port, method, replica, depth);
 	} else {
-		if (port->worker != NULL)
-			board_count(port->worker->line, COUNT_SENT, 1);
+		if (w != NULL)
+			board_count(w->line, COUNT_SENT, 1);
 		pinioni_port_publish(port, worker);
 	}
 	count_sent(port, note, replica, worker);
-	*response = submitted(port, note, how);
-	return true;
+	return note;
 }
 
 /* Whatever the arguments are. */
@@ -355,7 +352,7 @@ send(pinion_port *port, struct slot_note *note, const pinion_args *args, const s
 	struct message m = { .slot = port_slot_of(port, note) };
 	int err;
 
-	message_start(&m, port, note, depth_below(port), how);
+	message_start(&m, port, note, depth_below(port->worker), how);
 	err = pinioni_encode(port, note->method, *args, &m, note, c);
 	if (err == 0)
 		err = reserve_result(port, note, c);
@@ -366,8 +363,8 @@ send(pinion_port *port, struct slot_note *note, const pinion_args *args, const s
 
 /* Whatever is in the way. */
 __attribute__((noinline)) static pinion_response
-submit_any(pinion_port *port, const struct method *method, const pinion_args *args,
-    const struct call_how *how)
+submit_any(
+    pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how)
 {
 	struct complaint c;
 	struct slot_note *note;
@@ -383,22 +380,29 @@ submit_any(pinion_port *port, const struct method *method, const pinion_args *ar
 		    ".slots",
 		    port->memory.slot_count);
 	note_start(note, method, how);
-	if (send(port, note, args, how, &c) != 0) {
+	if (send(port, note, &args, how, &c) != 0) {
 		undo(port, note);
 		return c.deployment != NULL
 		    ? pinioni_port_fail_upstream(port, c.code, c.deployment, c.method, c.text)
 		    : pinioni_port_fail(port, c.code, method, "%s", c.text);
 	}
-	return submitted(port, note, how);
+	return submitted(port, port->worker, note, how);
+}
+
+__attribute__((always_inline)) static inline pinion_response
+submit(pinion_port *port, struct worker *w, const struct method *method, pinion_args args,
+    const struct call_how *how)
+{
+	struct slot_note *note = submit_plain(port, w, method, args, how);
+
+	return note != NULL ? submitted(port, w, note, how) : submit_any(port, method, args, how);
 }
 
 pinion_response
-pinioni_submit(pinion_port *port, const struct method *method, const pinion_args *args,
-    const struct call_how *how)
+pinioni_submit(
+    pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how)
 {
-	pinion_response r;
-
-	return submit_plain(port, method, args, how, &r) ? r : submit_any(port, method, args, how);
+	return submit(port, port->worker, method, args, how);
 }
 
 /* Without a slot, when the arguments travel in the message; else with one that is released at once. */
@@ -415,11 +419,11 @@ post(pinion_port *port, const struct method *method, const pinion_args *args)
 	if (err != 0)
 		return err;
 	if (!args_are_plain(method, args)) {
-		pinion_response r = submit_any(port, method, args, &how);
+		pinion_response r = submit_any(port, method, *args, &how);
 
 		return port_is_failed(r) ? -(int)(r.generation & 0xffff) : 0;
 	}
-	message_start(&m, port, &scratch, depth_below(port), &how);
+	message_start(&m, port, &scratch, depth_below(port->worker), &how);
 	encode_plain_bits(args, &m);
 	return dispatch(port, method, &scratch, &m, &text);
 }
@@ -427,15 +431,13 @@ post(pinion_port *port, const struct method *method, const pinion_args *args)
 /* ---- public --------------------------------------------------------------------------------- */
 
 __attribute__((always_inline)) static inline pinion_response
-call_of(
-    pinion_port *port, pinion_handle handle, const pinion_args *args, const struct call_how *how)
+call_of(pinion_port *port, struct worker *w, pinion_handle handle, pinion_args args,
+    const struct call_how *how)
 {
-	pinion_response r;
-	const struct method *method = pinioni_call_method(port, handle, &r);
+	pinion_response failed;
+	const struct method *method = pinioni_call_method(port, handle, &failed);
 
-	if (method == NULL || submit_plain(port, method, args, how, &r))
-		return r;
-	return submit_any(port, method, args, how);
+	return method != NULL ? submit(port, w, method, args, how) : failed;
 }
 
 static inline int
@@ -448,8 +450,7 @@ post_of(pinion_port *port, pinion_handle handle, const pinion_args *args)
 }
 
 __attribute__((always_inline)) static inline pinion_response
-call_on(
-    pinion_port *given, pinion_handle handle, const pinion_args *args, const struct call_how *how)
+call_on(pinion_port *given, pinion_handle handle, pinion_args args, const struct call_how *how)
 {
 	struct port_shell *shell;
 	pinion_response r;
@@ -458,7 +459,25 @@ call_on(
 
 	if (port == NULL)
 		return fail_nowhere(err);
-	r = call_of(port, handle, args, how);
+	r = call_of(port, NULL, handle, args, how); /* a worker's port is never given out */
+	port_leave(shell);
+	return r;
+}
+
+static const struct call_how plain_call = { .tag = 0 };
+
+/* By a thread that is no worker of that runtime. */
+__attribute__((noinline)) static pinion_response
+call_from_outside(pinion_handle handle, pinion_args args)
+{
+	struct port_shell *shell;
+	pinion_response r;
+	int err;
+	pinion_port *port = pinioni_port_enter(handle_runtime(handle), &shell, &err);
+
+	if (port == NULL)
+		return fail_nowhere(err);
+	r = call_of(port, NULL, handle, args, &plain_call);
 	port_leave(shell);
 	return r;
 }
@@ -467,28 +486,21 @@ pinion_response
 pinion_call_values(
     pinion_handle handle, const pinion_value *values, uint64_t signature, uint32_t count)
 {
-	static const struct call_how how = { .tag = 0 };
 	const pinion_args args = { values, signature, count };
-	struct port_shell *shell;
-	pinion_response r;
-	int err;
-	pinion_port *port = port_enter(handle_runtime(handle), &shell, &err);
+	struct worker *w = thread_worker();
 
-	if (port == NULL)
-		return fail_nowhere(err);
-	r = call_of(port, handle, &args, &how);
-	port_leave(shell);
-	return r;
+	return w != NULL && w->runtime->key == handle_runtime(handle)
+	    ? call_of(w->port, w, handle, args, &plain_call)
+	    : call_from_outside(handle, args);
 }
 
 pinion_response
 pinion_call_on_values(pinion_port *port, pinion_handle handle, const pinion_value *values,
     uint64_t signature, uint32_t count)
 {
-	static const struct call_how how = { .tag = 0 };
 	const pinion_args args = { values, signature, count };
 
-	return call_on(port, handle, &args, &how);
+	return call_on(port, handle, args, &plain_call);
 }
 
 pinion_response
@@ -498,7 +510,7 @@ pinion_call_tagged_values(pinion_port *port, pinion_handle handle, const pinion_
 	const struct call_how how = { .tag = tag, .tagged = true };
 	const pinion_args args = { values, signature, count };
 
-	return call_on(port, handle, &args, &how);
+	return call_on(port, handle, args, &how);
 }
 
 int

@@ -232,6 +232,42 @@ dispatch_early(struct pinion_request *r, const struct outcome *o)
 	return rest;
 }
 
+/* The result is written: nothing of the call is here any more. The flags of who wants to be told. */
+static inline unsigned
+finish_slot(struct pinion_request *r, struct slot *slot, pinion_kind kind)
+{
+	struct worker *w = r->worker;
+	const pinion_port *port = r->port;
+	unsigned flags;
+
+	if (port == w->port && (port->notes[r->message.slot].marks & MARK_SHARED) == 0)
+		flags = slot_complete_own(slot, request_generation(r), (unsigned)kind);
+	else
+		flags = slot_complete(slot, request_generation(r), (unsigned)kind);
+	custody_leave(w, r, 0, 0);
+	return flags;
+}
+
+bool
+pinioni_request_complete_scalar(struct pinion_request *r, pinion_kind kind, uint64_t bits)
+{
+	struct slot *slot;
+	unsigned flags;
+
+	if (r->port == NULL || r->dependents != NULL || (r->message.flags & MESSAGE_STAMP) != 0 ||
+	    (r->lane != NULL && lane_peek(r->lane) != NULL))
+		return false;
+	r->state = REQUEST_ANSWERED;
+	slot = &r->port->memory.slots[r->message.slot];
+	slot->status = 0;
+	slot->length = sizeof bits;
+	slot_write_word(slot, 0, bits);
+	flags = finish_slot(r, slot, kind);
+	if (flags != 0)
+		tell(r->worker, r->port, r->message.slot, flags);
+	return true;
+}
+
 static inline void
 complete_slot(struct pinion_request *r, const struct outcome *o)
 {
@@ -247,11 +283,7 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 	if (r->dependents != NULL)
 		rest = dispatch_early(r, o);
 	write_result(r, o, slot);
-	if (port == w->port && (port->notes[at].marks & MARK_SHARED) == 0)
-		flags = slot_complete_own(slot, request_generation(r), (unsigned)o->kind);
-	else
-		flags = slot_complete(slot, request_generation(r), (unsigned)o->kind);
-	custody_leave(w, r, 0, 0);
+	flags = finish_slot(r, slot, o->kind);
 	if (rest != NULL)
 		pinioni_request_route_all(rest);
 	if (flags != 0)

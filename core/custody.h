@@ -5,12 +5,13 @@
  *   custody[port][slot] --> here: the request, or a placeholder --> dependents, in order
  *                       --> gone: to that worker, handed on so often
  *
+ * Lazy      The latest request is remembered and not written down before somebody looks: most calls end before.
  * Threads   The worker's own.
  */
 #ifndef PINION_CORE_CUSTODY_H
 #define PINION_CORE_CUSTODY_H
 
-#include "core/worker.h"
+#include "core/runtime.h"
 
 static inline void
 dependents_attach(struct pinion_request *to, struct pinion_request *r)
@@ -56,25 +57,47 @@ follow_flags(uint8_t flags, int argument)
 		: rest | MESSAGE_FOLLOW | (unsigned)argument << MESSAGE_FOLLOWED_SHIFT);
 }
 
-/* What is here stands for {port, slot} from now on, with all that waited for it. */
-static inline bool
-custody_take(struct worker *w, struct pinion_request *r)
+/* Into its entry, which there is, with all that waited for it. */
+static inline void
+custody_write(struct worker *w, struct pinion_request *r)
 {
 	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
 
-	if (e == NULL)
-		return false;
-	if (e->generation == request_generation(r) && e->here != NULL) {
+	r->custody = e;
+	if (e->here == NULL) {
+		w->custody_count++;
+	} else if (e->generation == request_generation(r)) {
 		dependents_move(e->here, r);
 		if (e->here->state == REQUEST_PLACEHOLDER) {
 			w->placeholders--;
 			worker_give_request(w, e->here);
 		}
-	} else {
-		w->custody_count++;
 	}
 	*e = (struct custody_entry){ .generation = request_generation(r), .here = r };
-	r->custody = e;
+}
+
+/* Before anybody looks an entry up. */
+static inline void
+custody_settle(struct worker *w)
+{
+	struct pinion_request *r = w->latest;
+
+	if (r == NULL)
+		return;
+	w->latest = NULL;
+	custody_write(w, r);
+}
+
+/* What is here stands for {port, slot} from now on. False: no memory, or no such slot. */
+static inline bool
+custody_take(struct worker *w, struct pinion_request *r)
+{
+	if (worker_custody(w, r->message.port, r->message.slot) == NULL)
+		return false;
+	custody_settle(w);
+	w->latest = r;
+	if (w->placeholders != 0)
+		custody_settle(w); /* one of them may wait for it */
 	return true;
 }
 
@@ -84,12 +107,36 @@ custody_leave(struct worker *w, const struct pinion_request *r, unsigned trail, 
 {
 	struct custody_entry *e = r->custody;
 
+	if (w->latest == r) {
+		w->latest = NULL;
+		return;
+	}
 	if (e == NULL || e->here != r)
 		return;
 	w->custody_count--;
 	e->here = NULL;
 	e->trail = trail;
 	e->worker = worker;
+}
+
+/* A call that this worker makes to one of its own replicas: all arguments are there, and the message is right. */
+__attribute__((always_inline)) static inline void
+request_start(struct pinion_request *r, pinion_port *port, const struct method *method,
+    uint32_t replica, uint64_t depth)
+{
+	/* G, as for messages. */
+	const struct replica_table *table =
+	    atomic_load_explicit(&port->runtime->registry.replicas, memory_order_acquire);
+
+	r->port = port;
+	r->method = method;
+	r->replica = table->replicas[replica];
+	r->depth = (uint32_t)depth;
+	r->is_plain = true;
+	if (custody_take(r->worker, r))
+		worker_enqueue(r->worker, r);
+	else
+		pinioni_request_fail_custody(r);
 }
 
 #endif

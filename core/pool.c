@@ -105,16 +105,6 @@ pinioni_worker_drop_placeholder(struct worker *w, struct pinion_request *r)
 
 /* ---- the queue ------------------------------------------------------------------------------ */
 
-void
-pinioni_worker_enqueue(struct worker *w, struct pinion_request *r)
-{
-	r->state = REQUEST_QUEUED;
-	r->next = NULL;
-	*w->queue_end = r;
-	w->queue_end = &r->next;
-	w->queued++;
-}
-
 static bool
 remove_from(struct pinion_request **list, struct pinion_request ***end, struct pinion_request *r)
 {

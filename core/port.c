@@ -264,9 +264,11 @@ pinioni_port_destroy(pinion_port *p)
 struct slot_note *
 pinioni_port_take_slot(pinion_port *p)
 {
+	uint16_t slot;
+
 	if (p->free_count == 0 || p->zombie_count >= LOANS_SWEEP)
 		pinioni_port_sweep(p);
-	return p->free_count == 0 ? NULL : port_take_free(p);
+	return p->free_count == 0 ? NULL : port_take_free(p, &slot);
 }
 
 static void

@@ -223,9 +223,12 @@ port_count_done(pinion_port *port, struct slot_note *note)
 
 /* With the next generation; free_count is not 0. */
 static inline struct slot_note *
-port_take_free(pinion_port *port)
+port_take_free(pinion_port *port, uint16_t *slot)
 {
-	struct slot_note *note = &port->notes[port->free[--port->free_count]];
+	struct slot_note *note;
+
+	*slot = port->free[--port->free_count];
+	note = &port->notes[*slot];
 
 	note->generation = (note->generation + 1) & GENERATION_MASK;
 	note->state = NOTE_OPEN;

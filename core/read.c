@@ -50,10 +50,6 @@ pinioni_read(pinion_kind kind, const void *bytes, uint32_t length, const pinion_
 
 	if (into->kind == PINION_KIND_NONE)
 		return 0;
-	if (into->kind == kind && kind_is_scalar(kind) && into->size == sizeof(uint64_t)) {
-		memcpy(into->at, bytes, sizeof(uint64_t));
-		return 0;
-	}
 	if (kind_is_scalar(into->kind))
 		return kind_is_scalar(kind) ? read_scalar(kind, bytes, into) : -EINVAL;
 	if (into->kind != kind)

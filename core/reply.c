@@ -82,12 +82,16 @@ shape(const struct method *m, const pinion_value *v, uint64_t *bits, struct outc
 int
 pinion_reply_from(pinion_request *r, const pinion_value *value)
 {
-	struct outcome o = { .status = 0 };
+	struct outcome o;
 	uint64_t bits;
 	int err;
 
 	if (is_taken(r))
 		return refuse(r);
+	if (value->kind == r->method->returns.kind && kind_is_scalar(value->kind) &&
+	    pinioni_request_complete_scalar(r, value->kind, value_bits(value)))
+		return 0;
+	o = (struct outcome){ .status = 0 };
 	err = shape(r->method, value, &bits, &o);
 	if (err == -EMSGSIZE)
 		return too_large(r, value_bytes(value).len);

@@ -84,8 +84,9 @@ placeholder(struct worker *w, struct custody_entry *e, const struct record_ref *
 	r->message.call = generation << 16;
 	r->message.port = ref->port;
 	r->message.slot = (uint16_t)ref->at;
+	if (e->here == NULL)
+		w->custody_count++;
 	*e = (struct custody_entry){ .generation = generation, .here = r };
-	w->custody_count++;
 	return r;
 }
 
@@ -102,6 +103,7 @@ wait_for(struct worker *w, struct pinion_request *r, const struct record_ref *re
 
 	if (e == NULL)
 		return false;
+	custody_settle(w);
 	r->message.flags = follow_flags(r->message.flags, FOLLOWS_NONE);
 	if (e->generation == generation && e->here != NULL) {
 		dependents_attach(e->here, r);
@@ -133,8 +135,8 @@ is_pending(const struct pinion_runtime *rt, const struct record_ref *ref)
 	    slot_look(&p->memory.slots[ref->at], ref->call >> 16) == SLOT_IS_PENDING;
 }
 
-static void
-fail_custody(struct pinion_request *r)
+void
+pinioni_request_fail_custody(struct pinion_request *r)
 {
 	r->lane = NULL;
 	pinioni_request_fail(r, -ENOMEM, PINION_ORIGIN_RUNTIME, "no memory for custody");
@@ -150,7 +152,7 @@ wait_for_arguments(struct worker *w, struct pinion_request *r)
 	for (unsigned i = 0; i < count; i++)
 		if (is_pending(w->runtime, &refs[i])) {
 			if (!wait_for(w, r, &refs[i], argument_index(&r->message, i)))
-				fail_custody(r);
+				pinioni_request_fail_custody(r);
 			return true;
 		}
 	return false;
@@ -162,9 +164,9 @@ keep(struct worker *w, struct pinion_request *r, bool is_plain)
 {
 	r->is_plain = is_plain;
 	if (r->port != NULL && !custody_take(w, r))
-		fail_custody(r);
+		pinioni_request_fail_custody(r);
 	else
-		pinioni_worker_enqueue(w, r);
+		worker_enqueue(w, r);
 }
 
 void
@@ -258,11 +260,14 @@ admit_other(struct pinion_request *r)
 		board_count(w->line, COUNT_REFUSED, 1);
 }
 
-/* With all there is to know of it. lane: only now, since what ends while it is accepted looks at no lane, or it
- * would nest. */
-static inline void
-begin(struct worker *w, struct pinion_request *r, struct lane_rx *lane, bool is_plain)
+/* lane: set late, since what ends while it is accepted looks at no lane, or it would nest. */
+static void
+admit(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
 {
+	if (!resolve(w, r)) {
+		admit_other(r);
+		return;
+	}
 	r->depth = (uint32_t)(r->message.call >> 8 & 0xff);
 	if (w->canceling) {
 		pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_RUNTIME, "the runtime stops");
@@ -270,32 +275,9 @@ begin(struct worker *w, struct pinion_request *r, struct lane_rx *lane, bool is_
 	}
 	r->lane = lane;
 	if (r->message.refs == 0 && r->replica->worker == w)
-		keep(w, r, is_plain);
+		keep(w, r, record_is_plain(&r->message, r->method));
 	else
 		pinioni_request_route(r);
-}
-
-void
-pinioni_request_start(
-    struct pinion_request *r, pinion_port *port, const struct method *method, uint32_t replica)
-{
-	/* G, as for messages. */
-	const struct replica_table *table =
-	    atomic_load_explicit(&port->runtime->registry.replicas, memory_order_acquire);
-
-	r->port = port;
-	r->method = method;
-	r->replica = table->replicas[replica];
-	begin(r->worker, r, NULL, true);
-}
-
-static void
-admit(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
-{
-	if (resolve(w, r))
-		begin(w, r, lane, record_is_plain(&r->message, r->method));
-	else
-		admit_other(r);
 }
 
 /* An answer needs no request of its own. */
@@ -405,6 +387,7 @@ stand_in(struct worker *w, struct pinion_request *r)
 	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
 	struct pinion_request *p;
 
+	custody_settle(w);
 	if (e == NULL || e->here != r)
 		return;
 	p = slot_is_pending(r) ? worker_take_request(w) : NULL;
@@ -429,6 +412,7 @@ pinioni_request_hand_over(
 	struct worker *w = r->worker;
 	struct pinion_request *list = NULL;
 
+	custody_settle(w);
 	r->state = REQUEST_ANSWERED;
 	if (r->port != NULL && target_worker != w->index) {
 		list = dependents_detach(r);

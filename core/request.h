@@ -106,10 +106,6 @@ request_generation(const struct pinion_request *r)
 	return r->message.call >> 16;
 }
 
-/* Takes a call into custody that this worker makes to one of its own replicas: all arguments are there, and the
- * message is right. */
-void pinioni_request_start(
-    struct pinion_request *r, pinion_port *port, const struct method *method, uint32_t replica);
 /* Takes the lane's next message into custody; starts nothing. False: it stays there, for want of memory. */
 bool pinioni_request_take(struct worker *w, struct lane_rx *lane);
 /* The same if it is a call. An answer would complete a request, which looks at its lane again: they would nest. */
@@ -127,6 +123,8 @@ void pinioni_request_run(struct pinion_request *r);
 /* The one place where a request ends: result, dependents, slot, who is told. Frees it unless its handler is
  * still inside. */
 void pinioni_request_complete(struct pinion_request *r, const struct outcome *o);
+/* The same for a handler's scalar that nothing waits behind: what most end with. False: nothing was done. */
+bool pinioni_request_complete_scalar(struct pinion_request *r, pinion_kind kind, uint64_t bits);
 void pinioni_request_fail(struct pinion_request *r, int code, enum pinion_origin origin,
     const char *format, ...) __attribute__((format(printf, 4, 5), cold));
 /* Sends it to whoever is next to have it: an argument's worker, its target, itself. */
@@ -136,6 +134,8 @@ void pinioni_request_route_all(struct pinion_request *list);
 /* Hands it to another worker, with all that waits for it behind. */
 void pinioni_request_hand_over(
     struct pinion_request *r, const struct message *m, unsigned worker, unsigned target_worker);
+/* For want of memory to take it into custody. */
+void pinioni_request_fail_custody(struct pinion_request *r) __attribute__((cold));
 /* Ends one that is MISREAD: when it answers or returns, so that its arguments stay till then. -EINVAL. */
 int pinioni_request_fail_misread(struct pinion_request *r);
 /* Its handler returned: what that means, when it did not answer. */

@@ -127,24 +127,18 @@ failure_code(pinion_response r)
 	return -(int)(r.generation & 0xffff);
 }
 
-/* A local call, run by whoever waits for it. */
-static inline bool
-run_here(pinion_port *port, pinion_response r, int64_t timeout_ns)
-{
-	return port->worker != NULL && timeout_ns < 0 &&
-	    pinioni_worker_run_inline(port->worker, r) &&
-	    slot_poll(&port->memory.slots[r.slot], r.generation);
-}
-
-static inline int
-wait_for(pinion_port *port, pinion_response r, int64_t timeout_ns)
+/* w: the worker whose handler waits, and may run a local call itself; NULL: a foreign thread. */
+__attribute__((always_inline)) static inline int
+wait_for(pinion_port *port, struct worker *w, pinion_response r, int64_t timeout_ns)
 {
 	struct slot_note *note = port_note_of(port, r);
 	const struct slot *slot = &port->memory.slots[r.slot];
 
 	if (note == NULL)
 		return port_is_failed(r) ? failure_code(r) : -ESTALE;
-	if (!slot_poll(slot, r.generation) && !run_here(port, r, timeout_ns)) {
+	if (!slot_poll(slot, r.generation) &&
+	    !(w != NULL && timeout_ns < 0 && pinioni_worker_run_inline(w, r) &&
+		slot_poll(slot, r.generation))) {
 		int at = wait_more(port, r, timeout_ns);
 
 		if (at < 0)
@@ -154,19 +148,27 @@ wait_for(pinion_port *port, pinion_response r, int64_t timeout_ns)
 	return slot->status;
 }
 
-static int
-result(pinion_port *port, pinion_response r, int64_t timeout_ns, const pinion_into *into)
+__attribute__((noinline)) static int
+read_any(const pinion_port *port, pinion_response r, pinion_into into)
 {
-	int err = wait_for(port, r, timeout_ns);
-
-	if (err != 0)
-		return err;
 	return pinioni_read(result_kind(port, r.slot), result_bytes(port, r.slot),
-	    port->memory.slots[r.slot].length, into);
+	    port->memory.slots[r.slot].length, &into);
 }
 
-int
-pinion_result_within_into(pinion_response r, int64_t timeout_ns, pinion_into into)
+__attribute__((always_inline)) static inline int
+result(pinion_port *port, struct worker *w, pinion_response r, int64_t timeout_ns, pinion_into into)
+{
+	int err = wait_for(port, w, r, timeout_ns);
+
+	if (err != 0 ||
+	    read_plain(result_kind(port, r.slot), port->memory.slots[r.slot].bytes, into))
+		return err;
+	return read_any(port, r, into);
+}
+
+/* By a thread that is not the worker whose port it is. */
+__attribute__((noinline)) static int
+result_outside(pinion_response r, int64_t timeout_ns, pinion_into into)
 {
 	struct port_shell *shell;
 	int err;
@@ -174,18 +176,33 @@ pinion_result_within_into(pinion_response r, int64_t timeout_ns, pinion_into int
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return failure_code(r);
-	port = port_enter_response(r.port, &shell, &err);
+	port = pinioni_port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return err;
-	err = result(port, r, timeout_ns, &into);
+	err = result(port, NULL, r, timeout_ns, into);
 	port_leave(shell);
 	return err;
+}
+
+__attribute__((always_inline)) static inline int
+result_within(pinion_response r, int64_t timeout_ns, pinion_into into)
+{
+	struct worker *w = thread_worker();
+
+	return w != NULL && port_word(w->port) == r.port ? result(w->port, w, r, timeout_ns, into)
+							 : result_outside(r, timeout_ns, into);
+}
+
+int
+pinion_result_within_into(pinion_response r, int64_t timeout_ns, pinion_into into)
+{
+	return result_within(r, timeout_ns, into);
 }
 
 int
 pinion_result_into(pinion_response r, pinion_into into)
 {
-	return pinion_result_within_into(r, -1, into);
+	return result_within(r, -1, into);
 }
 
 int
@@ -200,7 +217,7 @@ pinion_result_on_into(pinion_port *given, pinion_response r, pinion_into into)
 	port = port_enter_explicit(given, &shell, &err);
 	if (port == NULL)
 		return err;
-	err = result(port, r, -1, &into);
+	err = result(port, NULL, r, -1, into); /* a worker's port is never given out */
 	port_leave(shell);
 	return err;
 }
@@ -217,7 +234,7 @@ pinion_result_value(pinion_response r, pinion_value *value)
 	port = port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return err;
-	err = wait_for(port, r, -1);
+	err = wait_for(port, port->worker, r, -1);
 	if (err == 0)
 		err = pinioni_read_value(result_kind(port, r.slot), result_bytes(port, r.slot),
 		    port->memory.slots[r.slot].length, value);
@@ -255,10 +272,10 @@ pinion_wait_any(const pinion_response *r, unsigned count, int64_t timeout_ns)
 /* ---- giving back ---------------------------------------------------------------------------- */
 
 /* A response of a handler is on its request's list: it is taken off. False: it is another request's. */
-static bool
-detach(pinion_port *port, struct slot_note *note)
+static inline bool
+detach(pinion_port *port, struct worker *w, struct slot_note *note)
 {
-	struct pinion_request *r = port->worker->current;
+	struct pinion_request *r = w->current;
 	uint16_t *at = r == NULL ? NULL : &r->owned;
 
 	for (; at != NULL && *at != SLOT_NONE; at = &port->notes[*at].next)
@@ -270,20 +287,21 @@ detach(pinion_port *port, struct slot_note *note)
 	return false;
 }
 
-static void
-release(pinion_port *port, pinion_response r)
+static inline void
+release(pinion_port *port, struct worker *w, pinion_response r)
 {
 	struct slot_note *note = port_note_of(port, r);
 
 	if (note == NULL)
 		return;
-	if ((note->marks & MARK_ATTACHED) != 0 && !detach(port, note))
+	if (w != NULL && (note->marks & MARK_ATTACHED) != 0 && !detach(port, w, note))
 		return; /* it goes with that */
 	port_release(port, note);
 }
 
-void
-pinion_release(pinion_response r)
+/* By a thread that is not the worker whose port it is. */
+__attribute__((noinline)) static void
+release_outside(pinion_response r)
 {
 	struct port_shell *shell;
 	int err;
@@ -291,11 +309,22 @@ pinion_release(pinion_response r)
 
 	if (r.slot == RESPONSE_NOWHERE)
 		return;
-	port = port_enter_response(r.port, &shell, &err);
+	port = pinioni_port_enter_response(r.port, &shell, &err);
 	if (port == NULL)
 		return;
-	release(port, r);
+	release(port, NULL, r);
 	port_leave(shell);
+}
+
+void
+pinion_release(pinion_response r)
+{
+	struct worker *w = thread_worker();
+
+	if (w != NULL && port_word(w->port) == r.port)
+		release(w->port, w, r);
+	else
+		release_outside(r);
 }
 
 void
@@ -307,7 +336,7 @@ pinion_release_on(pinion_port *given, pinion_response r)
 
 	if (port == NULL)
 		return;
-	release(port, r);
+	release(port, NULL, r);
 	port_leave(shell);
 }
 

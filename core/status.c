@@ -101,7 +101,7 @@ count_worker(struct worker *w, void *arg)
 
 	count_port(w->port, c);
 	c->fibers += w->fibers_busy;
-	c->custody += w->custody_count;
+	c->custody += w->custody_count + (w->latest != NULL);
 }
 
 static void

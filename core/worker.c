@@ -95,11 +95,11 @@ read_mail(struct worker *w)
 
 /* ---- surplus -------------------------------------------------------------------------------- */
 
-/* Siblings give their surplus to a worker of depth 0. */
+/* Siblings give their surplus to a worker of depth 0. starting: about to run. */
 static void
-publish_depth(struct worker *w)
+publish_depth(struct worker *w, uint32_t starting)
 {
-	uint32_t depth = w->queued + w->parked + w->ongoing;
+	uint32_t depth = w->queued + w->parked + w->ongoing + starting;
 
 	/* relaxed twice: a hint, with one writer. */
 	if (atomic_load_explicit(&w->line->depth, memory_order_relaxed) != depth)
@@ -248,6 +248,7 @@ run_next(struct worker *w)
 	offer_next(w, replica);
 	if (r->dependents != NULL)
 		want_next_stage(w, r->dependents);
+	publish_depth(w, 1);
 	pinioni_request_run(r);
 	return true;
 }
@@ -261,7 +262,6 @@ pinioni_request_run(struct pinion_request *r)
 	r->counted = true;
 	r->replica->ongoing++;
 	w->ongoing++;
-	publish_depth(w);
 	r->state = REQUEST_RUNNING;
 	board_count(w->line, COUNT_STARTED, 1);
 	if (!r->is_plain && pinioni_record_decode(r) != 0)
@@ -321,7 +321,7 @@ go_to_sleep(struct worker *w)
 	pinioni_port_sweep(w->port);
 	if (w->placeholders != 0)
 		look_at_placeholders(w);
-	publish_depth(w);
+	publish_depth(w, 0);
 	epoch_announce(&w->line->epoch, EPOCH_FUTEX);
 	if (!has_something(w)) {
 		board_count(w->line, COUNT_SLEEPS, 1);
@@ -342,7 +342,7 @@ idle(struct worker *w)
 
 	if (w->idle_since == 0) {
 		w->idle_since = now;
-		publish_depth(w);
+		publish_depth(w, 0);
 		return;
 	}
 	if (w->parked != 0 && give_parked(w))
@@ -405,7 +405,7 @@ pinioni_worker_loop_turn(struct worker *w)
 	else if (w->has_thread)
 		idle(w);
 	else
-		publish_depth(w);
+		publish_depth(w, 0);
 	return w->work;
 }
 

@@ -88,6 +88,7 @@ struct worker {
 	pinion_port *port;
 	struct custody_entry *custody[PORTS_MAX];
 	uint32_t custody_count;
+	struct pinion_request *latest; /* in custody, and not yet written there; NULL: all are */
 	uint32_t placeholders;
 	uint32_t idle_turns; /* with placeholders */
 	uint64_t
@@ -171,7 +172,6 @@ void pinioni_worker_unqueue(struct worker *w, struct pinion_request *r);
 void pinioni_worker_park(struct worker *w, struct pinion_request *r);
 /* One of those that wait for the replica may be queued again. */
 void pinioni_worker_unpark(struct worker *w, struct replica *replica);
-void pinioni_worker_enqueue(struct worker *w, struct pinion_request *r);
 /* Of a port's first; NULL: memory is used up. */
 struct custody_entry *pinioni_worker_custody_make(struct worker *w, unsigned port);
 /* In order; kept in the outbox while the other's lane is full. For want of memory a call fails; an answer is not
@@ -222,6 +222,17 @@ worker_give_request(struct worker *w, struct pinion_request *r)
 	r->state = REQUEST_FREE;
 	r->next = w->pool;
 	w->pool = r;
+}
+
+/* It may start. */
+static inline void
+worker_enqueue(struct worker *w, struct pinion_request *r)
+{
+	r->state = REQUEST_QUEUED;
+	r->next = NULL;
+	*w->queue_end = r;
+	w->queue_end = &r->next;
+	w->queued++;
 }
 
 /* Where a message for that other worker can be written, to be sent by pinioni_port_publish. NULL: it has to

@@ -141,7 +141,15 @@ slot_watch(struct slot *s, uint64_t generation)
 	return slot_flag_while_pending(s, generation, SLOT_FOREIGN);
 }
 
-/* Callee, before slot_complete. length <= SLOT_BYTES. */
+/* Callee, before slot_complete. */
+static inline void
+slot_write_word(struct slot *s, unsigned i, uint64_t word)
+{
+	/* V */
+	atomic_store_explicit(&s->bytes[i], word, memory_order_release);
+}
+
+/* The same of bytes. length <= SLOT_BYTES. */
 static inline void
 slot_write(struct slot *s, const void *bytes, uint32_t length)
 {
@@ -151,15 +159,13 @@ slot_write(struct slot *s, const void *bytes, uint32_t length)
 		uint64_t word;
 
 		memcpy(&word, (const char *)bytes + (size_t)i * 8, sizeof word);
-		/* V */
-		atomic_store_explicit(&s->bytes[i], word, memory_order_release);
+		slot_write_word(s, i, word);
 	}
 	if (rest != 0) {
 		uint64_t word = 0;
 
 		memcpy(&word, (const char *)bytes + (size_t)whole * 8, rest);
-		/* V */
-		atomic_store_explicit(&s->bytes[whole], word, memory_order_release);
+		slot_write_word(s, whole, word);
 	}
 }
 
