@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and measures.
+# Installs what is missing, builds, and measures: each program of this folder.
 #   bench/run.sh [--quick]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,4 +27,7 @@ trap 'rm -f "$log"' EXIT
 }
 
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
-"$built/bench/call" --commit="$commit" "${options[@]}"
+for program in floor call local chain; do
+	printf '\n%s\n' "$program"
+	"$built/bench/$program" --commit="$commit" "${options[@]}"
+done

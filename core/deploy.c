@@ -120,8 +120,10 @@ start_replica(struct worker *w, void *arg)
 		init->replica = s->replica->number;
 		s->err = pinioni_record_decode_at(
 		    &init->args, s->node->record, (uint32_t)s->node->record_length);
+		pinioni_worker_publish_depth(w, 1); /* busy: siblings keep their surplus */
 		if (s->err == 0)
 			s->err = d->init(s->replica->state, init);
+		pinioni_worker_publish_depth(w, 0);
 		memcpy(s->text, init->text, sizeof s->text);
 	}
 	pinioni_heap_give(w->heap, init, sizeof *init);

@@ -471,7 +471,8 @@ typedef struct pinion_worker_status {
 	int cpu; /* -1: not pinned */
 	int node;
 	bool asleep;
-	uint32_t depth; /* requests queued or running */
+	uint32_t
+	    depth; /* requests queued or running, when a handler was last started by the worker */
 	uint64_t started, local, failed, forwarded, chained, surplus, sent, taken, refused,
 	    suspended, sleeps, rescued, rings;
 } pinion_worker_status;

@@ -95,9 +95,8 @@ read_mail(struct worker *w)
 
 /* ---- surplus -------------------------------------------------------------------------------- */
 
-/* Siblings give their surplus to a worker of depth 0. starting: about to run. */
-static void
-publish_depth(struct worker *w, uint32_t starting)
+void
+pinioni_worker_publish_depth(struct worker *w, uint32_t starting)
 {
 	uint32_t depth = w->queued + w->parked + w->ongoing + starting;
 
@@ -248,7 +247,7 @@ run_next(struct worker *w)
 	offer_next(w, replica);
 	if (r->dependents != NULL)
 		want_next_stage(w, r->dependents);
-	publish_depth(w, 1);
+	pinioni_worker_publish_depth(w, 1);
 	pinioni_request_run(r);
 	return true;
 }
@@ -321,7 +320,7 @@ go_to_sleep(struct worker *w)
 	pinioni_port_sweep(w->port);
 	if (w->placeholders != 0)
 		look_at_placeholders(w);
-	publish_depth(w, 0);
+	pinioni_worker_publish_depth(w, 0);
 	epoch_announce(&w->line->epoch, EPOCH_FUTEX);
 	if (!has_something(w)) {
 		board_count(w->line, COUNT_SLEEPS, 1);
@@ -342,7 +341,7 @@ idle(struct worker *w)
 
 	if (w->idle_since == 0) {
 		w->idle_since = now;
-		publish_depth(w, 0);
+		pinioni_worker_publish_depth(w, 0);
 		return;
 	}
 	if (w->parked != 0 && give_parked(w))
@@ -405,7 +404,7 @@ pinioni_worker_loop_turn(struct worker *w)
 	else if (w->has_thread)
 		idle(w);
 	else
-		publish_depth(w, 0);
+		pinioni_worker_publish_depth(w, 0);
 	return w->work;
 }
 

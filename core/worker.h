@@ -127,6 +127,8 @@ struct worker {
 	unsigned work;       /* done in this turn */
 };
 
+/* Siblings give their surplus to a worker of depth 0. starting: requests about to run. */
+void pinioni_worker_publish_depth(struct worker *w, uint32_t starting);
 /* Runs it on the worker's thread, and waits. In caller-driven mode: on this one. */
 void pinioni_worker_control(struct worker *w, void (*run)(struct worker *w, void *arg), void *arg);
 int pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)

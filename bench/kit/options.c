@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/options.c - the options, by argp.
+ * bench/kit/options.c - the options, by argp.
  */
-#include "bench/options.h"
+#include "bench/kit/options.h"
 
 #include <argp.h>
 #include <stdlib.h>
@@ -50,8 +50,7 @@ pinioni_options_read(int argc, char **argv, const char *doc, struct options *o)
 		{ "quick", 'q', NULL, 0, "Few rounds: shows that it works", 0 },
 		{ "json", 'j', NULL, 0, "JSON instead of a table", 0 },
 		{ "rounds", 'r', "N", 0, "Turns of each system (200)", 0 },
-		{ "idle", 'i', "NAME", 0,
-		    "How workers wait: adaptive (default), or spin, then without chains", 0 },
+		{ "idle", 'i', "NAME", 0, "How workers wait: adaptive (default), yield, spin", 0 },
 		{ "commit", 'c', "ID", 0, "What was measured, for the first line", 0 },
 		{ 0 },
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/pingpong.h - two cache lines between two threads: the floor, and the probe for where they run.
+ * bench/kit/pingpong.h - two cache lines between two threads: the floor, and the probe for where they run.
  *
  *   near  ping := n, polls pong        far  polls ping, pong := n + 1
  *
@@ -14,15 +14,15 @@
  * Edges     (release -> acquire: what becomes safe)
  *   Y  ping, pong   send -> poll   the number itself
  */
-#ifndef PINION_BENCH_PINGPONG_H
-#define PINION_BENCH_PINGPONG_H
+#ifndef PINION_BENCH_KIT_PINGPONG_H
+#define PINION_BENCH_KIT_PINGPONG_H
 
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench/ticks.h"
+#include "bench/kit/ticks.h"
 
 enum pace {
 	PACED,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/ticks.c - the length of a tick, its step, and what timing costs.
+ * bench/kit/ticks.c - the length of a tick, its step, and what timing costs.
  */
-#include "bench/ticks.h"
+#include "bench/kit/ticks.h"
 
-#include "bench/median.h"
+#include "bench/kit/median.h"
 
 enum {
 	READINGS = 4096,

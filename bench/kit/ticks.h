@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/ticks.h - the clock that blocks and single calls are timed with.
+ * bench/kit/ticks.h - the clock that blocks and single calls are timed with.
  *
  * Why       clock_gettime costs half a call. A tick steps by 10 ns on some machines, so ratios come from
  *           blocks of calls, and what reading it costs is measured and printed.
  */
-#ifndef PINION_BENCH_TICKS_H
-#define PINION_BENCH_TICKS_H
+#ifndef PINION_BENCH_KIT_TICKS_H
+#define PINION_BENCH_KIT_TICKS_H
 
 #include <stdint.h>
 #include <time.h>

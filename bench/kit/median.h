@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/median.h - quantiles of what was measured.
+ * bench/kit/median.h - quantiles of what was measured.
  */
-#ifndef PINION_BENCH_MEDIAN_H
-#define PINION_BENCH_MEDIAN_H
+#ifndef PINION_BENCH_KIT_MEDIAN_H
+#define PINION_BENCH_KIT_MEDIAN_H
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/options.h - what every program here can be told.
+ * bench/kit/options.h - what every program here can be told.
  */
-#ifndef PINION_BENCH_OPTIONS_H
-#define PINION_BENCH_OPTIONS_H
+#ifndef PINION_BENCH_KIT_OPTIONS_H
+#define PINION_BENCH_KIT_OPTIONS_H
 
 #include <stdbool.h>
 

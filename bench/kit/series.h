@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/series.h - all that was measured of one system, with the placement each turn was labelled with.
+ * bench/kit/series.h - all that was measured of one system, with the placement each turn was labelled with.
  *
  * Why       A virtual machine's cpus are moved about, which changes every figure up to fivefold. What was
  *           measured under one placement is never compared with what was measured under another.
- * Ratio     Median over turns of (this system's median block) / (the floor's median block of the same
+ * Ratio     Median over rounds of (this system's median block) / (the other's median block of the same
  *           round), of rounds in which both had the placement.
  */
-#ifndef PINION_BENCH_SERIES_H
-#define PINION_BENCH_SERIES_H
+#ifndef PINION_BENCH_KIT_SERIES_H
+#define PINION_BENCH_KIT_SERIES_H
 
-#include "bench/turn.h"
+#include "bench/kit/turn.h"
 
 /* By the raw ping-pong's round trip: what the kernel says of caches is not true in a guest. */
 enum placement {
@@ -22,38 +22,35 @@ enum placement {
 };
 
 struct series {
-	const char *name; /* for the table */
-	const char *kind; /* for JSON: bench "call", case "8", ... */
-	unsigned payload_bytes;
-	double bound; /* in F, 0: none */
+	struct turn_size size;
 	unsigned rounds;
 	enum placement *placed; /* one a round */
 	double *raw_ns;         /* one a round: the probe behind it */
 	double *middle_ns;      /* one a round: its median block, a call */
-	double *blocks_ns;      /* TURN_BLOCKS a round, a call */
-	double *singles_ns;     /* TURN_SINGLES a round */
-	bool has_singles;
+	double *blocks_ns;      /* size.blocks a round, a call */
+	double *singles_ns;     /* size.singles a round */
 };
 
 struct summary {
 	size_t blocks, singles;
-	double raw_ns;    /* median probe */
-	double middle_ns; /* median block, a call */
-	double ratio;     /* to the floor; 0: too few rounds in common */
-	double p50, p99, p999, max;
+	double raw_ns;                     /* median probe */
+	double middle_ns;                  /* median block, a call */
+	double ratio;                      /* to the other; 0: no round in common */
+	double p50, p99, p999, p9999, max; /* of singles, or of blocks when there are none */
 };
 
 const char *pinioni_placement_name(enum placement p);
 enum placement pinioni_placement_of(double raw_ns);
 
 /* False: no memory. */
-bool pinioni_series_init(struct series *s, unsigned rounds_max) __attribute__((warn_unused_result));
+bool pinioni_series_init(struct series *s, const struct turn_size *size, unsigned rounds_max)
+    __attribute__((warn_unused_result));
 void pinioni_series_deinit(struct series *s);
 /* raw_ns: the probes before and after the turn, round trips. */
 void pinioni_series_add(
     struct series *s, const struct turn *t, const double raw_ns[2], double ticks_per_ns);
 /* False: no memory. */
-bool pinioni_series_summarise(const struct series *s, const struct series *floor,
+bool pinioni_series_summarise(const struct series *s, const struct series *other,
     enum placement placed, struct summary *out) __attribute__((warn_unused_result));
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/rawpair.h - the lines of a call without the model: a message there, a result back.
+ * bench/kit/rawpair.h - the lines of a call without the model: a message there, a result back.
  *
  *   near  cell[n] := 56 bytes, then its ticket; polls result    far  polls cell[n], copies it,
  *                                                                    result := 16 bytes, then its word
@@ -13,12 +13,12 @@
  * Edges     (release -> acquire: what becomes safe)
  *   X  ticket, word   send -> poll   the message, the result
  */
-#ifndef PINION_BENCH_RAWPAIR_H
-#define PINION_BENCH_RAWPAIR_H
+#ifndef PINION_BENCH_KIT_RAWPAIR_H
+#define PINION_BENCH_KIT_RAWPAIR_H
 
 #include <string.h>
 
-#include "bench/pingpong.h"
+#include "bench/kit/pingpong.h"
 
 enum {
 	RAWPAIR_CELLS = 1024 /* as many as a lane has */

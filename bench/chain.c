@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chain - stages that pass back and forth between two workers, and what they hand on.
+ *
+ *   near cpu   worker 0: conductor, stages 2, 4, ...     the caller sleeps while chains run
+ *   far cpu    worker 1: stages 1, 3, ...
+ *
+ * Chains    Submitted at once by a handler of the near worker, which waits for the last result; against the
+ *           same stages called one by one, each result fetched before the next call.
+ * A hop     A further stage without its submission: all messages of a chain wait behind a deferred answer;
+ *           the time from that answer to the last stage, of 20 stages less that of 4, over 16.
+ * Payload   A stage answers with so many bytes, of which it writes one line; the next reads that line.
+ *
+ * Edges     (release -> acquire: what becomes safe)
+ *   T  gate.ready   defer -> open   the token
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "bench/kit/rig.h"
+#include "bench/kit/suite.h"
+
+enum {
+	STAGES_MAX = 20,
+	STAGES_FEW = 4,
+	PAYLOAD_MAX = 1 << 20,
+	SETTLE_NS = 3000 /* until all messages of a chain are taken in */
+};
+
+enum side {
+	NEAR,
+	FAR,
+	SIDES
+};
+
+static struct gate {
+	_Atomic uint32_t ready; /* W far handler  R near handler   edge T */
+	pinion_token token;     /* before edge T */
+} gate;
+static _Atomic uint64_t last_stage; /* ticks; W last stage  R whoever has its result */
+static struct kit kit;
+static struct rig rig;
+static pinion_handle stage[SIDES];
+
+/* ---- handlers ------------------------------------------------------------------------------- */
+
+static int
+number(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
+}
+
+static int
+last(void *replica, pinion_request *req)
+{
+	(void)replica;
+	/* relaxed: the result is read first. */
+	atomic_store_explicit(&last_stage, ticks_now(), memory_order_relaxed);
+	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
+}
+
+static int
+defer(void *replica, pinion_request *req)
+{
+	int err = pinion_defer(req, &gate.token);
+
+	(void)replica;
+	/* T */
+	atomic_store_explicit(&gate.ready, 1, memory_order_release);
+	return err;
+}
+
+/* So many bytes, the first word a number. */
+static int
+give(void *replica, pinion_request *req)
+{
+	uint64_t bytes = pinion_arg_u64(req, 1);
+	uint64_t *to = pinion_result_buffer(req, bytes);
+
+	(void)replica;
+	if (to == NULL)
+		return pinion_fail(req, -EMSGSIZE, "%llu bytes", (unsigned long long)bytes);
+	*to = pinion_arg_u64(req, 0) + 1;
+	return pinion_reply_buffer(req, bytes);
+}
+
+static int
+look(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, *(const uint64_t *)pinion_arg_bytes(req, 0).data + 1);
+}
+
+#define ONE_U64 .params = PINION_PARAMS(PINION_U64("x")), .returns = PINION_RETURNS_U64
+
+static const pinion_deployment answer = {
+	.name = "Answer",
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, number, ONE_U64),
+	    PINION_METHOD("last", last, ONE_U64),
+	    PINION_METHOD("defer", defer, .returns = PINION_RETURNS_U64),
+	    PINION_METHOD("give", give,
+		.params = PINION_PARAMS(PINION_U64("x"), PINION_U64("bytes")),
+		.returns = PINION_RETURNS_BYTES, .result_max = PAYLOAD_MAX),
+	    PINION_METHOD("look", look, .params = PINION_PARAMS(PINION_BYTES("payload")),
+		.returns = PINION_RETURNS_U64),
+	    RIG_WHERE),
+};
+
+static pinion_node *
+build(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &answer, PINION_ARGS());
+}
+
+/* ---- one call of each system, in a handler of the near worker --------------------------------- */
+
+struct chain {
+	unsigned stages;
+	uint64_t bytes;
+};
+
+/* Stage k, counted from 0, is on the far side when k is even. */
+static enum side
+side_of(unsigned k)
+{
+	return k % 2 == 0 ? FAR : NEAR;
+}
+
+static bool
+call_chain(void *arg, uint64_t i)
+{
+	const struct chain *c = arg;
+	pinion_response r[STAGES_MAX];
+	uint64_t got = 0;
+	int err;
+
+	r[0] = pinion_call(stage[FAR], PINION_ARGS(i));
+	for (unsigned k = 1; k < c->stages; k++)
+		r[k] = pinion_call(stage[side_of(k)], PINION_ARGS(r[k - 1]));
+	err = pinion_result(r[c->stages - 1], &got);
+	for (unsigned k = 0; k < c->stages; k++)
+		pinion_release(r[k]);
+	return err == 0 && got == i + c->stages;
+}
+
+/* The same stages, each called when the one before has answered. */
+static bool
+call_steps(void *arg, uint64_t i)
+{
+	const struct chain *c = arg;
+	uint64_t x = i;
+	int err = 0;
+
+	for (unsigned k = 0; k < c->stages && err == 0; k++) {
+		pinion_response r = pinion_call(stage[side_of(k)], PINION_ARGS(x));
+
+		err = pinion_result(r, &x);
+		pinion_release(r);
+	}
+	return err == 0 && x == i + c->stages;
+}
+
+/* Given on the far side, looked at on the near one. */
+static bool
+call_payload(void *arg, uint64_t i)
+{
+	const struct chain *c = arg;
+	pinion_response given =
+	    pinion_call(pinion_method_of(stage[FAR], "give"), PINION_ARGS(i, c->bytes));
+	pinion_response seen =
+	    pinion_call(pinion_method_of(stage[NEAR], "look"), PINION_ARGS(given));
+	uint64_t got = 0;
+	int err = pinion_result(seen, &got);
+
+	pinion_release(given);
+	pinion_release(seen);
+	return err == 0 && got == i + 2;
+}
+
+/* In a handler of the near worker. Ticks from the deferred answer to the last stage. */
+static int64_t
+time_stages(unsigned stages, unsigned *wrong)
+{
+	pinion_response r[STAGES_MAX + 1];
+	uint64_t start, got = 0;
+	int err;
+
+	/* relaxed: the far worker learns of the gate by a call made after this. */
+	atomic_store_explicit(&gate.ready, 0, memory_order_relaxed);
+	r[0] = pinion_call(pinion_method_of(stage[FAR], "defer"), PINION_ARGS());
+	for (unsigned k = 1; k <= stages; k++) {
+		pinion_handle to = stage[side_of(k)];
+
+		if (k == stages)
+			to = pinion_method_of(to, "last");
+		r[k] = pinion_call(to, PINION_ARGS(r[k - 1]));
+	}
+	/* T; ended by the far worker, which only has to start the first handler. */
+	while (atomic_load_explicit(&gate.ready, memory_order_acquire) == 0)
+		continue;
+	for (start = ticks_monotonic_ns(); ticks_monotonic_ns() - start < SETTLE_NS;)
+		continue; /* all messages are taken in meanwhile */
+	start = ticks_now();
+	err = pinion_token_reply(gate.token, UINT64_C(1));
+	if (err == 0)
+		err = pinion_result(r[stages], &got);
+	*wrong += err != 0 || got != 1 + (uint64_t)stages;
+	for (unsigned k = 0; k <= stages; k++)
+		pinion_release(r[k]);
+	/* relaxed: its result was read. */
+	return (int64_t)(atomic_load_explicit(&last_stage, memory_order_relaxed) - start);
+}
+
+/* ---- turns ---------------------------------------------------------------------------------- */
+
+static void
+drive_chain(void *arg, struct turn *t)
+{
+	turn_drive(t, call_chain, arg);
+}
+
+static void
+drive_steps(void *arg, struct turn *t)
+{
+	turn_drive(t, call_steps, arg);
+}
+
+static void
+drive_payload(void *arg, struct turn *t)
+{
+	turn_drive(t, call_payload, arg);
+}
+
+/* As many hops a block as the others have calls. */
+static void
+drive_hops(void *arg, struct turn *t)
+{
+	const unsigned pairs = t->size.block_calls / (STAGES_MAX - STAGES_FEW);
+
+	(void)arg;
+	t->wrong = 0;
+	for (unsigned i = 0; i < t->size.warm / STAGES_MAX; i++)
+		(void)time_stages(STAGES_MAX, &t->wrong);
+	for (unsigned b = 0; b < t->size.blocks; b++) {
+		t->block[b] = 0;
+		for (unsigned i = 0; i < pairs; i++)
+			t->block[b] +=
+			    time_stages(STAGES_MAX, &t->wrong) - time_stages(STAGES_FEW, &t->wrong);
+	}
+	for (unsigned s = 0; s < t->size.singles; s++)
+		t->single[s] = 0; /* a hop alone is not timed */
+}
+
+struct chain_case {
+	const char *label, *name;
+	rig_work *drive;
+	struct chain chain;
+	unsigned against;
+	double bound;
+};
+
+enum {
+	PAYLOAD_64 = 12 /* the system that a longer payload is compared with */
+};
+
+#define CHAIN(label_, name_, drive_, stages_, ...) \
+	{ \
+		.label = (label_), .name = (name_), .drive = (drive_), .chain.stages = (stages_), \
+		__VA_ARGS__ \
+	}
+
+static struct chain_case cases[] = {
+	CHAIN("chain of 1 stage", "chain-1", drive_chain, 1, .bound = 0),
+	CHAIN("chain of 2 stages", "chain-2", drive_chain, 2, .bound = 0),
+	CHAIN("chain of 3 stages", "chain-3", drive_chain, 3, .bound = 0),
+	CHAIN("chain of 4 stages", "chain-4", drive_chain, 4, .bound = 0),
+	CHAIN("chain of 6 stages", "chain-6", drive_chain, 6, .bound = 0),
+	CHAIN("chain of 8 stages", "chain-8", drive_chain, 8, .bound = 0),
+	CHAIN("1 stage called", "steps-1", drive_steps, 1, .bound = 0),
+	CHAIN("2 stages called one by one", "steps-2", drive_steps, 2, .bound = 0),
+	CHAIN("4 stages called one by one", "steps-4", drive_steps, 4, .bound = 0),
+	CHAIN("8 stages called one by one", "steps-8", drive_steps, 8, .bound = 0),
+	CHAIN("a further stage, one hop", "hop", drive_hops, 0, .bound = 0.6),
+	CHAIN("64 bytes handed on", "payload", drive_payload, 2, .chain.bytes = 64),
+	CHAIN("1 KiB handed on", "payload", drive_payload, 2, .chain.bytes = 1024),
+	CHAIN("64 KiB handed on", "payload", drive_payload, 2, .chain.bytes = 65536),
+	CHAIN("1 MiB handed on, against 64 bytes", "payload", drive_payload, 2,
+	    .chain.bytes = PAYLOAD_MAX, .against = PAYLOAD_64, .bound = 1.1),
+};
+
+enum {
+	CASES = sizeof cases / sizeof cases[0]
+};
+
+static bool
+turn(void *arg, struct turn *t)
+{
+	struct chain_case *c = arg;
+
+	return pinioni_rig_perform(&rig, NEAR, c->drive, &c->chain, t);
+}
+
+static void
+end(void *arg)
+{
+	(void)arg;
+	pinioni_rig_sleep(&rig);
+}
+
+static bool
+measure(struct report *report)
+{
+	struct system systems[CASES + 1] = { SYSTEM_FLOOR(&kit) };
+
+	for (unsigned i = 0; i < CASES; i++)
+		systems[i + 1] = (struct system){ .name = cases[i].label,
+			.case_name = cases[i].name,
+			.system = "pinion",
+			.payload_bytes =
+			    cases[i].chain.bytes == 0 ? 8 : (unsigned)cases[i].chain.bytes,
+			.against = cases[i].against,
+			.bound = cases[i].bound,
+			.turn = turn,
+			.end = end,
+			.arg = &cases[i] };
+	return pinioni_rig_run(&rig, build, NEAR, &stage[NEAR]) &&
+	    pinioni_rig_run(&rig, build, FAR, &stage[FAR]) &&
+	    pinioni_suite_run(report, systems, CASES + 1) && pinioni_report_print(report);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct report report = { .kit = &kit };
+	int code = pinioni_kit_start(
+	    &kit, "chain", "Chains that pass back and forth between two workers.", argc, argv);
+	bool ok;
+
+	if (code != 0)
+		return code;
+	ok = pinioni_rig_start(
+		 &rig, &kit, "chain", SIDES, (pinion_start_options){ .idle = "adaptive" }) &&
+	    measure(&report);
+	pinioni_report_free(&report);
+	pinioni_rig_stop(&rig);
+	pinioni_kit_stop(&kit);
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}

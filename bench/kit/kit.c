@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench/kit/kit.c - start and stop, the floor and the probe.
+ */
+#include "bench/kit/kit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PROBE_BATCHES = 8,
+	PROBE_PINGS = 32,
+	PROBE_WARM = 64,
+	PROBE_ALL = PROBE_WARM + PROBE_BATCHES * PROBE_PINGS,
+	LIMIT_NS = 1000000000 /* that a ping waits */
+};
+
+int
+pinioni_kit_start(struct kit *k, const char *bench, const char *doc, int argc, char **argv)
+{
+	int err;
+
+	memset(k, 0, sizeof *k);
+	k->bench = bench;
+	k->options.idle = "adaptive";
+	pinioni_options_read(argc, argv, doc, &k->options);
+	if (!pinioni_cpus_choose(k->cpus)) {
+		fprintf(stderr, "%s: skipped: this needs two cpus\n", bench);
+		return KIT_SKIPPED;
+	}
+	k->ticks = pinioni_ticks_measure();
+	k->lines.limit = k->raw.pace.limit = (uint64_t)(LIMIT_NS * k->ticks.per_ns);
+	err = pinioni_far_start(&k->far, k->cpus[CPU_FAR]);
+	if (err != 0)
+		fprintf(stderr, "%s: no far thread: %s\n", bench, strerror(-err));
+	return err == 0 ? 0 : EXIT_FAILURE;
+}
+
+void
+pinioni_kit_stop(struct kit *k)
+{
+	pinioni_far_stop(&k->far);
+}
+
+static void
+answer_pings(void *kit)
+{
+	struct kit *k = kit;
+
+	(void)pingpong_answer(&k->lines, k->count); /* near counts what is missing */
+}
+
+static void
+answer_raw(void *kit)
+{
+	struct kit *k = kit;
+
+	(void)rawpair_answer(&k->raw, k->count); /* as above */
+}
+
+static void
+begin_pings(struct kit *k, enum pace pace, uint64_t count)
+{
+	pingpong_reset(&k->lines, pace);
+	k->count = count;
+	pinioni_far_begin(&k->far, answer_pings, k);
+}
+
+double
+pinioni_kit_probe(struct kit *k)
+{
+	uint64_t n = 0, best = UINT64_MAX;
+	bool ok = true;
+
+	begin_pings(k, TIGHT, PROBE_ALL);
+	while (n < PROBE_WARM && ok)
+		ok = pingpong_ping(&k->lines, ++n);
+	for (unsigned batch = 0; batch < PROBE_BATCHES && ok; batch++) {
+		uint64_t start = ticks_now(), took;
+
+		for (unsigned i = 0; i < PROBE_PINGS && ok; i++)
+			ok = pingpong_ping(&k->lines, ++n);
+		took = ticks_now() - start;
+		if (took < best)
+			best = took;
+	}
+	pinioni_far_end(&k->far);
+	return ok ? (double)best / k->ticks.per_ns / PROBE_PINGS : 0;
+}
+
+static bool
+ping(void *kit, uint64_t i)
+{
+	struct kit *k = kit;
+
+	return pingpong_ping(&k->lines, i + 1);
+}
+
+static bool
+turn_pings(struct kit *k, enum pace pace, struct turn *t)
+{
+	begin_pings(k, pace, turn_calls(&t->size));
+	turn_drive(t, ping, k);
+	pinioni_far_end(&k->far);
+	return true;
+}
+
+bool
+pinioni_kit_floor(void *kit, struct turn *t)
+{
+	return turn_pings(kit, PACED, t);
+}
+
+bool
+pinioni_kit_floor_tight(void *kit, struct turn *t)
+{
+	return turn_pings(kit, TIGHT, t);
+}
+
+static bool
+call_raw(void *kit, uint64_t i)
+{
+	struct kit *k = kit;
+
+	return rawpair_call(&k->raw, i + 1);
+}
+
+bool
+pinioni_kit_rawpair(void *kit, struct turn *t)
+{
+	struct kit *k = kit;
+
+	rawpair_reset(&k->raw);
+	k->count = turn_calls(&t->size);
+	pinioni_far_begin(&k->far, answer_raw, k);
+	turn_drive(t, call_raw, k);
+	pinioni_far_end(&k->far);
+	return true;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench/kit/kit.h - what every program has before it measures: options, two cpus, the clock, the far thread, the
+ * floor's lines.
+ *
+ *   kit_start --> the program starts its runtimes (both cpus allowed) --> suite_run (near pinned) --> kit_stop
+ */
+#ifndef PINION_BENCH_KIT_KIT_H
+#define PINION_BENCH_KIT_KIT_H
+
+#include "bench/kit/cpus.h"
+#include "bench/kit/far.h"
+#include "bench/kit/options.h"
+#include "bench/kit/pingpong.h"
+#include "bench/kit/rawpair.h"
+#include "bench/kit/turn.h"
+
+enum {
+	KIT_SKIPPED = 77 /* exit code: not on this machine */
+};
+
+struct kit {
+	const char *bench;
+	struct options options;
+	int cpus[CPUS];
+	struct ticks_scale ticks;
+	struct far far;
+	struct pingpong lines;
+	struct rawpair raw;
+	uint64_t count; /* pings of this turn */
+};
+
+/* doc: one line for --help. 0, or the exit code, and why was said. */
+int pinioni_kit_start(struct kit *k, const char *bench, const char *doc, int argc, char **argv)
+    __attribute__((warn_unused_result));
+void pinioni_kit_stop(struct kit *k);
+
+/* Round trip of tight ping-pongs, ns; the quickest of some batches: it says where the cpus are. 0: no answer. */
+double pinioni_kit_probe(struct kit *k);
+/* Turns of the floor and of the lines of a call without the model; arg: the kit. */
+bool pinioni_kit_floor(void *kit, struct turn *t);
+bool pinioni_kit_floor_tight(void *kit, struct turn *t);
+bool pinioni_kit_rawpair(void *kit, struct turn *t);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench/kit/machine.c - cpu, kernel, compiler, clock.
+ */
+#include "bench/kit/machine.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include <pinion/pinion.h>
+
+#if defined(__clang__)
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
+static void
+read_cpu_model(char *text, size_t room)
+{
+	FILE *f = fopen("/proc/cpuinfo", "r");
+	char line[256];
+
+	(void)snprintf(text, room, "unknown cpu");
+	while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+		const char *at = strchr(line, ':');
+
+		if (at == NULL || strncmp(line, "model name", 10) != 0)
+			continue;
+		(void)snprintf(text, room, "%.*s", (int)strcspn(at + 2, "\n"), at + 2);
+		break;
+	}
+	if (f != NULL)
+		(void)fclose(f); /* read only */
+}
+
+void
+pinioni_machine_print(const struct kit *k)
+{
+	struct utsname kernel;
+	char cpu[128];
+
+	read_cpu_model(cpu, sizeof cpu);
+	(void)uname(&kernel); /* cannot fail with this pointer */
+	printf("%s, cpus %d and %d, %s %s, %s%s, pinion %s%s%s, idle \"%s\"\n", cpu,
+	    k->cpus[CPU_NEAR], k->cpus[CPU_FAR], kernel.sysname, kernel.release, COMPILER,
+	    BENCH_FLAGS, pinion_version(), k->options.commit == NULL ? "" : " ",
+	    k->options.commit == NULL ? "" : k->options.commit, k->options.idle);
+	printf("clock: %.3f ticks a ns, steps by %.1f ns; timing adds %.1f ns to a single call\n",
+	    k->ticks.per_ns, k->ticks.step_ns, k->ticks.empty_ns);
+}
+
+json_t *
+pinioni_machine_json(const struct kit *k)
+{
+	struct utsname kernel;
+	char cpu[128];
+
+	read_cpu_model(cpu, sizeof cpu);
+	(void)uname(&kernel); /* cannot fail with this pointer */
+	return json_pack("{s:s, s:[i,i], s:s, s:s, s:s, s:s, s:s, s:s?, s:{s:f, s:f, s:f}}", "cpu",
+	    cpu, "cores", k->cpus[CPU_NEAR], k->cpus[CPU_FAR], "kernel", kernel.release, "compiler",
+	    COMPILER, "flags", BENCH_FLAGS, "pinion", pinion_version(), "idle", k->options.idle,
+	    "commit", k->options.commit, "clock", "ticks_per_ns", k->ticks.per_ns, "step_ns",
+	    k->ticks.step_ns, "empty_ns", k->ticks.empty_ns);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench/kit/rig.c - starting, placing, performing.
+ */
+#include "bench/kit/rig.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct job {
+	rig_work *work;
+	void *arg;
+	struct turn *turn;
+};
+
+int
+pinioni_rig_where(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_request_worker(req));
+}
+
+static int
+perform(void *replica, pinion_request *req)
+{
+	const struct job *job =
+	    *(const struct job *const *)pinion_arg_struct(req, 0, const struct job *);
+
+	(void)replica;
+	job->work(job->arg, job->turn);
+	return pinion_reply(req, true);
+}
+
+static const pinion_deployment conductor = {
+	.name = "Conductor",
+	.methods =
+	    PINION_METHODS(PINION_METHOD(PINION_CALL, perform,
+			       .params = PINION_PARAMS(PINION_STRUCT("job", const struct job *)),
+			       .returns = PINION_RETURNS_BOOL),
+		RIG_WHERE),
+};
+
+static pinion_node *
+build_conductor(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(build, &conductor, PINION_ARGS());
+}
+
+static bool
+said(const struct rig *r, int err)
+{
+	if (err != 0)
+		fprintf(stderr, "%s: %s: %s\n", r->name, strerror(-err), r->diag.text);
+	return err == 0;
+}
+
+static int
+ask_where(const struct rig *r, pinion_handle h, uint64_t *worker)
+{
+	pinion_response answer =
+	    pinion_call_on(r->port, pinion_method_of(h, "where"), PINION_ARGS());
+	int err = pinion_result_on(r->port, answer, worker);
+
+	pinion_release_on(r->port, answer);
+	return err;
+}
+
+bool
+pinioni_rig_run(struct rig *r, pinion_builder *build, unsigned worker, pinion_handle *handle)
+{
+	uint64_t at = UINT64_MAX;
+	int err = 0;
+
+	for (unsigned i = 0; i < 4 * RIG_WORKERS_MAX && err == 0 && at != worker; i++) {
+		char name[24];
+
+		(void)snprintf(name, sizeof name, "%s-%u", r->name, r->applications++);
+		err = pinion_run(r->runtime, build, handle, .name = name, .diag = &r->diag);
+		if (err == 0)
+			err = ask_where(r, *handle, &at);
+	}
+	if (err == 0 && at != worker) {
+		fprintf(stderr, "%s: no replica came to worker %u\n", r->name, worker);
+		return false;
+	}
+	return said(r, err);
+}
+
+bool
+pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned workers,
+    pinion_start_options options)
+{
+	int err;
+	bool ok;
+
+	*r = (struct rig){ .name = name, .workers = workers };
+	options.size_ = sizeof options;
+	options.runtime = &r->runtime;
+	options.name = name;
+	options.workers = (int)workers;
+	if (options.idle == NULL)
+		options.idle = k->options.idle;
+	options.diag = &r->diag;
+	err = pinion_start_with(&options);
+	if (err == 0)
+		err = pinion_port_open(r->runtime, &r->port);
+	if (err == 0)
+		err = pinion_port_warm(r->port);
+	ok = said(r, err);
+	for (unsigned w = 0; w < workers && ok; w++)
+		ok = pinioni_rig_run(r, build_conductor, w, &r->conductor[w]);
+	return ok;
+}
+
+void
+pinioni_rig_stop(struct rig *r)
+{
+	if (r->port != NULL)
+		pinion_port_close(r->port);
+	pinion_stop(r->runtime);
+}
+
+bool
+pinioni_rig_perform(struct rig *r, unsigned worker, rig_work *work, void *arg, struct turn *t)
+{
+	const struct job job = { .work = work, .arg = arg, .turn = t };
+	const struct job *sent = &job;
+	pinion_response answer =
+	    pinion_call_on(r->port, r->conductor[worker], PINION_ARGS(PINION_STRUCT_OF(sent)));
+	bool done = false;
+	int err = pinion_result_on(r->port, answer, &done);
+
+	pinion_release_on(r->port, answer);
+	return err == 0 && done;
+}
+
+void
+pinioni_rig_sleep(const struct rig *r)
+{
+	struct timespec nap = { .tv_nsec = 20000 };
+	pinion_worker_status status;
+
+	for (unsigned i = 0; i < pinion_worker_look(r->runtime, 0, NULL); i++)
+		for (unsigned tries = 0; tries < 1000; tries++) {
+			(void)pinion_worker_look(r->runtime, i, &status); /* fills status */
+			if (status.asleep)
+				break;
+			(void)nanosleep(&nap, NULL);
+		}
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * local - calls and chains that stay on one worker: made, run and timed by its handlers.
+ *
+ *   far cpu   worker:  conductor --call--> answer      --call--> answer --forwarded--> answer ...
+ */
+#include <stdlib.h>
+
+#include "bench/kit/rig.h"
+#include "bench/kit/suite.h"
+
+enum {
+	STAGES_MAX = 8
+};
+
+static struct kit kit;
+static struct rig rig;
+
+static int
+number(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
+}
+
+static const pinion_deployment answer = {
+	.name = "Answer",
+	.methods = PINION_METHODS(
+	    PINION_METHOD(PINION_CALL, number, .params = PINION_PARAMS(PINION_U64("x")),
+		.returns = PINION_RETURNS_U64),
+	    RIG_WHERE),
+};
+
+static pinion_node *
+build(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &answer, PINION_ARGS());
+}
+
+struct chain {
+	pinion_handle to;
+	unsigned stages;
+};
+
+/* In a handler. */
+static bool
+call(void *arg, uint64_t i)
+{
+	const struct chain *c = arg;
+	pinion_response r[STAGES_MAX];
+	uint64_t got = 0;
+	int err;
+
+	r[0] = pinion_call(c->to, PINION_ARGS(i));
+	for (unsigned k = 1; k < c->stages; k++)
+		r[k] = pinion_call(c->to, PINION_ARGS(r[k - 1]));
+	err = pinion_result(r[c->stages - 1], &got);
+	for (unsigned k = 0; k < c->stages; k++)
+		pinion_release(r[k]);
+	return err == 0 && got == i + c->stages;
+}
+
+static void
+drive(void *arg, struct turn *t)
+{
+	turn_drive(t, call, arg);
+}
+
+static bool
+turn_chain(void *arg, struct turn *t)
+{
+	return pinioni_rig_perform(&rig, 0, drive, arg, t);
+}
+
+static void
+end(void *arg)
+{
+	(void)arg;
+	pinioni_rig_sleep(&rig);
+}
+
+#define CHAIN(label, case_, chain, ...) \
+	{ \
+		.name = (label), .case_name = (case_), .system = "pinion", .payload_bytes = 8, \
+		.turn = turn_chain, .end = end, .arg = (chain), __VA_ARGS__ \
+	}
+
+static bool
+measure(struct report *report)
+{
+	static struct chain one = { .stages = 1 }, two = { .stages = 2 }, four = { .stages = 4 },
+			    eight = { .stages = 8 };
+	const struct system systems[] = {
+		SYSTEM_FLOOR(&kit),
+		CHAIN("call to the same worker, and result", "call", &one, .bound = 0.25),
+		CHAIN("chain of 2 stages", "chain-2", &two, .bound = 0.45),
+		CHAIN("chain of 4 stages", "chain-4", &four, .bound = 0.85),
+		CHAIN("chain of 8 stages", "chain-8", &eight, .bound = 1.65),
+	};
+	pinion_handle to;
+
+	if (!pinioni_rig_run(&rig, build, 0, &to))
+		return false;
+	one.to = two.to = four.to = eight.to = to;
+	return pinioni_suite_run(report, systems, sizeof systems / sizeof systems[0]) &&
+	    pinioni_report_print(report);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct report report = { .kit = &kit };
+	int code = pinioni_kit_start(
+	    &kit, "local", "Calls and chains that stay on one worker.", argc, argv);
+	bool ok;
+
+	if (code != 0)
+		return code;
+	ok = pinioni_rig_start(&rig, &kit, "local", 1, (pinion_start_options){ .slots = 0 }) &&
+	    measure(&report);
+	pinioni_report_free(&report);
+	pinioni_rig_stop(&rig);
+	pinioni_kit_stop(&kit);
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
