@@ -431,11 +431,10 @@ pinioni_port_take_block(pinion_port *p, size_t bytes, uint32_t *at)
 {
 	int err = arena_take(&p->arena, bytes, at);
 
-	if (err == -ENOBUFS) {
-		pinioni_port_sweep(p);
-		err = arena_take(&p->arena, bytes, at);
-	}
-	return err;
+	if (err != -ENOBUFS)
+		return err;
+	pinioni_port_sweep(p);
+	return pinioni_arena_take_joined(&p->arena, bytes, at);
 }
 
 void

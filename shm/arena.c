@@ -120,15 +120,19 @@ find_for(struct arena *a, unsigned class)
 int
 pinioni_arena_take_slow(struct arena *a, size_t bytes, uint32_t *at)
 {
-	unsigned class = arena_class(bytes);
-
 	if (bytes > a->size)
 		return -EMSGSIZE;
-	if (find_for(a, class) != 0) {
-		pinioni_arena_join(a);
-		if (find_for(a, class) != 0)
-			return -ENOBUFS;
-	}
+	return find_for(a, arena_class(bytes)) != 0 ? -ENOBUFS : arena_take(a, bytes, at);
+}
+
+int
+pinioni_arena_take_joined(struct arena *a, size_t bytes, uint32_t *at)
+{
+	int err = arena_take(a, bytes, at);
+
+	if (err != -ENOBUFS || !a->loose)
+		return err;
+	pinioni_arena_join(a);
 	return arena_take(a, bytes, at);
 }
 
@@ -170,6 +174,7 @@ pinioni_arena_join(struct arena *a)
 			}
 	}
 	trim(a);
+	a->loose = false;
 	end = (uint32_t)(a->used / ARENA_GRANULE);
 	for (unsigned class = 0; class < ARENA_CLASSES; class ++)
 		a->heads[class] = ARENA_NONE;

@@ -13,8 +13,8 @@
  *           offset, so that another process can find them; who owns which block, and all lists, are in
  *           the owner's private memory, so that nobody else can spoil them.
  * Method    Free blocks lie on one stack a size; a request takes from its stack, else splits a larger
- *           block, else carves fresh memory. Buddies are joined only when all that failed, so that the
- *           same sizes over and over cost a push and a pop.
+ *           block, else carves fresh memory. Buddies are joined only when its owner asks for that, after
+ *           all else failed, so that the same sizes over and over cost a push and a pop.
  * Threads   The owner's only.
  * Progress  arena_take and arena_give are a few instructions while the stacks serve; a split is bounded
  *           by the number of sizes; joining walks the arena once.
@@ -44,6 +44,7 @@ struct arena {
 	uint8_t *tag;   /* a granule each: enum arena_tag of a block's first */
 	uint32_t heads[ARENA_CLASSES];
 	uint32_t blocks; /* given out now */
+	bool loose;      /* something was given back since buddies were joined */
 };
 
 /* size: a power of two, at least ARENA_STEP. Private tables are mapped here. 0, -EINVAL or -ENOMEM. */
@@ -51,9 +52,10 @@ int pinioni_arena_init(struct arena *a, struct segment *segment, size_t base, si
     __attribute__((warn_unused_result));
 void pinioni_arena_deinit(struct arena *a);
 
-/* A block of at least `bytes`, as its offset in granules. -EMSGSIZE: larger than the whole arena.
- * -ENOBUFS: no room now. */
 int pinioni_arena_take_slow(struct arena *a, size_t bytes, uint32_t *at)
+    __attribute__((warn_unused_result));
+/* As arena_take; joins free buddies when there is no room otherwise, which looks at every block. */
+int pinioni_arena_take_joined(struct arena *a, size_t bytes, uint32_t *at)
     __attribute__((warn_unused_result));
 
 /* How many bytes the block at `at` really has; 0: no block begins there. */
@@ -88,6 +90,8 @@ arena_class(size_t bytes)
 				      : 64 - (unsigned)__builtin_clzll((bytes - 1) / ARENA_GRANULE);
 }
 
+/* A block of at least `bytes`, as its offset in granules. -EMSGSIZE: larger than the whole arena.
+ * -ENOBUFS: no room now, or not side by side. */
 static inline int
 arena_take(struct arena *a, size_t bytes, uint32_t *at)
 {
@@ -113,6 +117,7 @@ arena_give(struct arena *a, uint32_t at)
 	a->next[at] = a->heads[class];
 	a->heads[class] = at;
 	a->blocks--;
+	a->loose = true;
 }
 
 static inline void *

@@ -51,7 +51,7 @@ take(struct arena *a, size_t bytes)
 {
 	uint32_t at = ARENA_NONE;
 
-	assert_int_equal(arena_take(a, bytes, &at), 0);
+	assert_int_equal(pinioni_arena_take_joined(a, bytes, &at), 0);
 	return at;
 }
 
@@ -180,8 +180,8 @@ a_full_arena_refuses_and_recovers(void **state)
 	(void)state;
 	for (int i = 0; i < SMALL / 1024; i++)
 		memset(arena_at(a, take(a, 1024)), i, 1024);
-	assert_int_equal(arena_take(a, 1, &at), -ENOBUFS);
-	assert_int_equal(arena_take(a, 1024, &at), -ENOBUFS);
+	assert_int_equal(pinioni_arena_take_joined(a, 1, &at), -ENOBUFS);
+	assert_int_equal(pinioni_arena_take_joined(a, 1024, &at), -ENOBUFS);
 	assert_int_equal(a->blocks, SMALL / 1024);
 	for (uint32_t i = 0; i < SMALL / 1024; i++) {
 		const unsigned char *p = arena_at(a, i * 16);
@@ -191,14 +191,16 @@ a_full_arena_refuses_and_recovers(void **state)
 	}
 	arena_give(a, 16);
 	arena_give(a, 48);
-	assert_int_equal(arena_take(a, 2048, &at), -ENOBUFS); /* free, but not side by side */
+	assert_int_equal(
+	    pinioni_arena_take_joined(a, 2048, &at), -ENOBUFS); /* free, but not side by side */
 	arena_give(a, 32);
+	assert_int_equal(arena_take(a, 2048, &at), -ENOBUFS); /* not joined unasked */
 	assert_int_equal(take(a, 2048), 32);
 	other = take(a, 512);
 	at = take(a, 512);
 	assert_int_equal(at ^ other, 8);
 	assert_int_equal(at & 16, 16);
-	assert_int_equal(arena_take(a, 1, &at), -ENOBUFS);
+	assert_int_equal(pinioni_arena_take_joined(a, 1, &at), -ENOBUFS);
 	drop();
 }
 
@@ -250,9 +252,10 @@ what_is_larger_than_the_arena_is_too_large_for_ever(void **state)
 	uint32_t at;
 
 	(void)state;
-	assert_int_equal(arena_take(a, SMALL + 1, &at), -EMSGSIZE);
-	assert_int_equal(arena_take(a, (size_t)ARENA_GRANULE << ARENA_CLASSES, &at), -EMSGSIZE);
-	assert_int_equal(arena_take(a, SIZE_MAX, &at), -EMSGSIZE);
+	assert_int_equal(pinioni_arena_take_joined(a, SMALL + 1, &at), -EMSGSIZE);
+	assert_int_equal(
+	    pinioni_arena_take_joined(a, (size_t)ARENA_GRANULE << ARENA_CLASSES, &at), -EMSGSIZE);
+	assert_int_equal(pinioni_arena_take_joined(a, SIZE_MAX, &at), -EMSGSIZE);
 	assert_int_equal(take(a, SMALL), 0);
 	drop();
 }
@@ -367,7 +370,7 @@ stress_take(struct arena *a)
 	uint64_t mark = next_random(&shadow.random);
 	unsigned i = shadow.count;
 	uint32_t at;
-	int err = arena_take(a, bytes, &at);
+	int err = pinioni_arena_take_joined(a, bytes, &at);
 
 	if (err != 0) {
 		assert_int_equal(err, -ENOBUFS);
