@@ -22,6 +22,8 @@
  *           | board_worker 0, 1, ...       |           | bell of worker 0, 1, ...     |
  *           directory (the controller's board of what exists)
  *           | segment_header | directory_head | deployments | replicas |
+ *           histogram (in any of them, or in private memory)
+ *           | mark, above | counts |
  *
  * Rules     Fixed widths, no pointer, bool, enum, long or bitfield, no hidden padding. Offsets count
  *           from the segment's first byte. Bytes another process can write are input: copied once,
@@ -243,5 +245,15 @@ struct directory_replica {
 	_Atomic uint32_t worker;
 	_Atomic uint32_t deployment;
 };
+
+/* How often each value came. W its recorder  R all: each number is whole. See shm/histogram.h. */
+struct histogram {
+	alignas(PINION_LINE) _Atomic uint64_t mark; /* HISTOGRAM_MARK | buckets; 0: none yet */
+	_Atomic uint64_t above; /* values too high, which are in the last count as well */
+	alignas(PINION_LINE) _Atomic uint64_t counts[]; /* 1024 a bucket, and 1024 for the first */
+};
+static_assert(sizeof(struct histogram) == PINION_LINE, "segment format");
+static_assert(offsetof(struct histogram, counts) == PINION_LINE, "segment format");
+#define HISTOGRAM_MARK UINT64_C(0x0103007473696800) /* the buckets' byte, "hist", 0, 3 digits, 1 */
 
 #endif

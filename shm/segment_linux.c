@@ -252,6 +252,8 @@ pinioni_segment_layout_hash(void)
 		sizeof(struct directory_head),
 		sizeof(struct directory_deployment),
 		sizeof(struct directory_replica),
+		sizeof(struct histogram),
+		offsetof(struct histogram, counts),
 	};
 	uint64_t hash = UINT64_C(14695981039346656037);
 

@@ -26,7 +26,7 @@ compile() { # SOURCE...
 
 # Links a test with all of its folder's objects and those below it.
 link_test() { # TEST.c
-	local objects=(shm/*.o) libraries=(-lcmocka -lpthread)
+	local objects=(shm/*.o) libraries=(-lcmocka -lpthread -lm)
 	if [[ $1 == tests/core/* ]]; then
 		objects+=(core/*.o affinity/*.o)
 		libraries+=(-lurcu-qsbr -lurcu-common -lhwloc -l:libboost_context.a)
