@@ -20,7 +20,7 @@ enum {
 	STR_BYTES = 30,
 	ECHO_MAX = 16384,
 	PAYLOAD_MAX = 1 << 20,
-	PORTS_MAX = 250 /* beside the caller's and the worker's */
+	PORTS_MAX = 500 /* beside the caller's and the worker's */
 };
 
 static struct kit kit;

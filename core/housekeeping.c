@@ -54,6 +54,7 @@ changed_table(struct pinion_runtime *rt, const struct lane_table *old, pinion_po
 	if (t == NULL)
 		return NULL;
 	t->room = (uint32_t)table_size(count + 1);
+	t->serial = old == NULL ? 1 : old->serial + 1;
 	for (uint32_t i = 0; i < count; i++)
 		if (remove == NULL || old->lanes[i].port != remove->index)
 			t->lanes[t->count++] = old->lanes[i];

@@ -5,13 +5,15 @@
 #ifndef PINION_CORE_LIMITS_H
 #define PINION_CORE_LIMITS_H
 
+#include "shm/format.h"
+
 enum {
-	RUNTIMES_MAX = 256,     /* in one process: a byte of a handle */
-	WORKERS_MAX = 64,       /* a bit each in a port's mask of sleepers to look at */
-	PORTS_MAX = 256,        /* lanes that one worker polls */
-	METHODS_MAX = 255,      /* of a deployment: a byte of a handle */
-	UNKNOWN_METHODS = 1024, /* names that no deployment has, kept for the error's text */
-	TASK_FUNCTIONS = 1024,  /* told apart by address */
+	RUNTIMES_MAX = 256,          /* in one process: a byte of a handle */
+	WORKERS_MAX = 64,            /* a bit each in a port's mask of sleepers to look at */
+	PORTS_MAX = 64 * LANE_WORDS, /* lanes that one worker looks after: a bit each */
+	METHODS_MAX = 255,           /* of a deployment: a byte of a handle */
+	UNKNOWN_METHODS = 1024,      /* names that no deployment has, kept for the error's text */
+	TASK_FUNCTIONS = 1024,       /* told apart by address */
 	APPLICATIONS_MAX = 64,
 	NODES_MAX = 1024, /* of one application's graph */
 
@@ -26,10 +28,16 @@ enum {
 	    4096, /* idle turns, until placeholders are looked at: their calls may have failed elsewhere */
 	STARVED_MS = 1000, /* without memory for a call, before it fails */
 
-	LANE_BURST = 16,    /* messages taken from one lane a turn */
-	RUN_BURST = 16,     /* handlers started a turn */
-	LOOK_AHEAD = 4,     /* messages looked at for dependents after a completion */
-	LOOK_EVERY = 16,    /* pushes without an ordered look at the sleeper */
+	LANES_HOT = 8,   /* polled every turn, */
+	LANES_KEPT = 4,  /* of these so many although they are quiet */
+	LANE_WARM = 64,  /* turns between two doorbells of a lane that is polled then */
+	LANE_COOL = 256, /* turns without a message, before another may take its place */
+	LANE_COLD =
+	    65536,       /* turns without a message, before it is left alone; about a millisecond */
+	LANE_BURST = 16, /* messages taken from one lane a turn */
+	RUN_BURST = 16,  /* handlers started a turn */
+	LOOK_AHEAD = 4,  /* messages looked at for dependents after a completion */
+	LOOK_EVERY = 16, /* pushes without an ordered look at the sleeper */
 	LOANS_SWEEP = 64,   /* borrowed arguments kept before they are looked through */
 	FAILURES = 64,      /* texts of calls that got no slot, kept per port */
 	PINS_MAX = 9,       /* blocks and slots that one call's arguments keep */

@@ -357,7 +357,7 @@ int pinion_ref_get_into(pinion_ref ref, pinion_into into) PINION_MUST_CHECK;
 
 /* ---- ports: for those who do not want a thread-local read, or have an event loop ---------------- */
 
-/* The calling thread's own, until closed. -ENOSPC: too many ports. */
+/* The calling thread's own, until closed. -ENOSPC: 512 are open, workers' included; -EMFILE: a port takes two descriptors. */
 int pinion_port_open(pinion_runtime *rt, pinion_port **port) PINION_MUST_CHECK;
 void pinion_port_close(pinion_port *port);
 /* The port that pinion_call uses on this thread; NULL when none can be opened. */

@@ -17,6 +17,7 @@
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "shm/bell.h"
+#include "shm/doorbell.h"
 #include "shm/ready.h"
 
 /* Private arrays of a port, one after the other in one mapping. */
@@ -521,18 +522,24 @@ pinioni_port_drain_ready(pinion_port *p)
 
 /* ---- lanes ---------------------------------------------------------------------------------- */
 
-static void
+/* It sleeps, and was not rung yet. */
+__attribute__((noinline)) static void
+ring(pinion_port *p, unsigned worker, uint64_t epoch)
+{
+	p->rang[worker] = epoch;
+	pinioni_worker_ring(p->runtime, worker);
+	if (p->worker != NULL)
+		board_count(p->worker->line, COUNT_RINGS, 1);
+}
+
+static inline void
 look_at(pinion_port *p, unsigned worker)
 {
 	struct pinion_runtime *rt = p->runtime;
 	uint64_t epoch = epoch_look(&rt->board.workers[worker].epoch);
 
-	if (!epoch_is_asleep(epoch) || p->rang[worker] == epoch)
-		return;
-	p->rang[worker] = epoch;
-	pinioni_worker_ring(rt, worker);
-	if (p->worker != NULL)
-		board_count(p->worker->line, COUNT_RINGS, 1);
+	if (epoch_is_asleep(epoch) && p->rang[worker] != epoch)
+		ring(p, worker, epoch);
 }
 
 void
@@ -551,7 +558,11 @@ pinioni_port_order(pinion_port *p)
 void
 pinioni_port_publish(pinion_port *p, unsigned worker)
 {
+	const struct board *board = &p->runtime->board;
+
 	lane_publish(&p->tx[worker]);
+	if (doorbell_is_wanted(&board->workers[worker], p->index))
+		doorbell_ring(board_doors(board, worker), p->index);
 	if (p->runtime->mode == BOARD_SPIN)
 		return;
 	p->unordered |= UINT64_C(1) << worker;

@@ -19,60 +19,6 @@
 
 /* ---- parts of a turn ------------------------------------------------------------------------ */
 
-/* A call could not be taken. What would free memory may lie behind it: it waits for a time, not for ever. True: it
- * has failed. */
-__attribute__((noinline, cold)) static bool
-starve(struct worker *w, struct lane_rx *rx)
-{
-	uint64_t now = clock_ticks();
-
-	if (w->starved_since == 0)
-		w->starved_since = now;
-	return now - w->starved_since > STARVED_MS * 1000 * w->runtime->ticks_us &&
-	    pinioni_request_reject_next(w, rx);
-}
-
-static void
-poll_lane(struct worker *w, struct lane_rx *rx)
-{
-	unsigned taken = 0;
-
-	while (taken < LANE_BURST && lane_peek(rx) != NULL) {
-		if (pinioni_request_take(w, rx))
-			w->starved_since = 0;
-		else if (!starve(w, rx))
-			break;
-		taken++;
-	}
-	if (taken != 0) {
-		board_count(w->line, COUNT_TAKEN, taken); /* before it looks empty: see runtime.c */
-		lane_settle(rx);
-		w->work += taken;
-	}
-}
-
-static void
-poll_lanes(struct worker *w)
-{
-	/* L; also under RCU: the table is not kept beyond this function. */
-	struct lane_table *table = atomic_load_explicit(&w->lanes, memory_order_acquire);
-
-	for (uint32_t i = 0; table != NULL && i < table->count; i++)
-		poll_lane(w, table->lanes[i].rx);
-}
-
-static bool
-lanes_are_empty(const struct worker *w)
-{
-	/* L */
-	struct lane_table *table = atomic_load_explicit(&w->lanes, memory_order_acquire);
-
-	for (uint32_t i = 0; table != NULL && i < table->count; i++)
-		if (lane_peek(table->lanes[i].rx) != NULL)
-			return false;
-	return true;
-}
-
 static void
 read_mail(struct worker *w)
 {
@@ -283,7 +229,7 @@ has_something(struct worker *w)
 
 	pinioni_worker_look_at_strangers(w);
 	return mail || w->queue != NULL || w->resumed != NULL || w->outbox_messages != 0 ||
-	    runtime_phase(w->runtime) >= RUNTIME_CANCELING || !lanes_are_empty(w) ||
+	    runtime_phase(w->runtime) >= RUNTIME_CANCELING || !pinioni_lanes_are_empty(w) ||
 	    !ready_is_empty(w->port->memory.ready, w->port->memory.slot_count);
 }
 
@@ -380,7 +326,7 @@ unsigned
 pinioni_worker_loop_turn(struct worker *w)
 {
 	w->work = 0;
-	poll_lanes(w);
+	pinioni_lanes_poll(w);
 	pinioni_port_drain_ready(w->port);
 	read_mail(w);
 	if (w->strangers != NULL)
@@ -513,6 +459,7 @@ pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
 	w->index = index;
 	w->line = &rt->board.workers[index];
 	w->bell = board_bell(&rt->board, index);
+	w->doors = board_doors(&rt->board, index);
 	w->queue_end = &w->queue;
 	w->resumed_end = &w->resumed;
 	err = pinioni_worker_make_pool(w);

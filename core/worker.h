@@ -41,14 +41,30 @@ struct outbox {
 	uint32_t room, first, count;
 };
 
-/* Lanes that this worker polls. Given to it whole. */
+/* Lanes that this worker looks after. Given to it whole. */
 struct lane_table {
+	uint64_t serial; /* no other table of this worker has it */
 	uint32_t count;
 	uint32_t room; /* bytes it was taken with */
 	struct lane_entry {
 		struct lane_rx *rx;
 		uint16_t port;
 	} lanes[];
+};
+
+/* core/lanes.c */
+struct lane_watch {
+	uint64_t serial; /* of the table that this was made of */
+	uint32_t turn;
+	uint32_t hot_count;
+	struct hot_lane {
+		struct lane_rx *rx;
+		uint32_t port;
+		uint32_t turn; /* of its last message */
+	} hot[LANES_HOT];
+	uint32_t next;            /* of the table, looked at in this turn whatever it says */
+	uint16_t at[PORTS_MAX];   /* a port's place in the table, and one; 0: it has none */
+	uint32_t rang[PORTS_MAX]; /* turn of its last doorbell */
 };
 
 struct timer {
@@ -80,6 +96,8 @@ struct worker {
 	alignas(PINION_LINE) struct pinion_runtime *runtime;
 	struct board_worker *line;
 	_Atomic uint32_t *bell;
+	struct worker_doors *doors;
+	struct lane_watch watch;
 	unsigned index;
 	int cpu, node;
 	struct heap *heap; /* of its node; what is taken on this worker is given back to it */
@@ -136,6 +154,10 @@ int pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned in
 void pinioni_worker_deinit(struct worker *w);
 /* The thread's function. */
 void *pinioni_worker_main(void *worker);
+/* A part of a turn: takes what is in the lanes. */
+void pinioni_lanes_poll(struct worker *w);
+/* Whether there is nothing in any. */
+bool pinioni_lanes_are_empty(const struct worker *w);
 /* Makes room for that many more fibers, and sees that the kernel allows as many mappings. */
 int pinioni_worker_reserve_fibers(struct worker *w, uint32_t more)
     __attribute__((warn_unused_result));

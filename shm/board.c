@@ -31,7 +31,7 @@ pinioni_board_create(struct board *b, const char *name, uint32_t workers)
 	struct segment_plan bells = {
 		.name = name,
 		.kind = SEGMENT_BELLS,
-		.size = sizeof(struct segment_header) + workers * sizeof(struct port_doors),
+		.size = sizeof(struct segment_header) + workers * sizeof(struct worker_doors),
 		.counts = { workers },
 	};
 	int err;

@@ -6,7 +6,7 @@
  *   +--------+------------------------------+------------------------------+----
  *   | header | worker 0: status | counters  | worker 1: status | counters  | ...
  *   +--------+------------------------------+------------------------------+----
- *   bells: one word a worker, which everybody may count up
+ *   bells: two lines a worker, which everybody may write
  *
  * Why       Tools and siblings read how a worker does without asking it: nothing is sent, nobody disturbed.
  * Threads   board_count and board_show: that worker's thread. Reading: anybody, at any time.
@@ -30,12 +30,17 @@ int pinioni_board_create(struct board *b, const char *name, uint32_t workers)
     __attribute__((warn_unused_result));
 void pinioni_board_destroy(struct board *b);
 
+static inline struct worker_doors *
+board_doors(const struct board *b, uint32_t worker)
+{
+	return (struct worker_doors *)(b->bell_segment.base + sizeof(struct segment_header)) +
+	    worker;
+}
+
 static inline _Atomic uint32_t *
 board_bell(const struct board *b, uint32_t worker)
 {
-	return &(
-	    (struct port_doors *)(b->bell_segment.base + sizeof(struct segment_header)))[worker]
-		    .bell;
+	return &board_doors(b, worker)->bell;
 }
 
 /* The worker itself. A plain addition: there is one writer. */

@@ -19,7 +19,7 @@
  *
  *           board (one a process, others read)         bells (one a process, others write)
  *           | segment_header               |           | segment_header               |
- *           | board_worker 0, 1, ...       |           | bell of worker 0, 1, ...     |
+ *           | board_worker 0, 1, ...       |           | worker_doors 0, 1, ...       |
  *           directory (the controller's board of what exists)
  *           | segment_header | directory_head | deployments | replicas |
  *           histogram (in any of them, or in private memory)
@@ -54,6 +54,7 @@ enum {
 	SLOT_COUNT_MAX = 65536 - 1,
 	SLOT_NONE = 65535, /* in a message: nobody waits for an answer */
 	FAULT_TEXT = 248,  /* bytes of an error's text */
+	LANE_WORDS = 8,    /* a bit for each port whose lane a worker may poll: 512 */
 };
 
 /* 48 bits: at 10 million calls a second through one slot they last 325 days, and a late writer has
@@ -193,6 +194,15 @@ struct port_doors {
 	uint32_t reserved;
 };
 
+/* What others write of a worker's. */
+struct worker_doors {
+	alignas(PINION_LINE) _Atomic uint32_t bell; /* W all    R worker   see shm/bell.h */
+	uint32_t reserved;
+	alignas(PINION_LINE) _Atomic uint64_t
+	    rung[LANE_WORDS]; /* W all  R worker   see shm/doorbell.h */
+};
+static_assert(sizeof(struct worker_doors) == 2 * PINION_LINE, "segment format");
+
 /* One worker's public state: read by callers, siblings and tools; written by that worker alone. */
 struct board_worker {
 	alignas(PINION_LINE) _Atomic uint64_t epoch; /* asleep when odd; see shm/bell.h */
@@ -203,8 +213,10 @@ struct board_worker {
 	_Atomic uint32_t depth;                          /* requests queued or running here */
 	uint32_t reserved;
 	_Atomic uint64_t counters[14]; /* enum board_counter */
+	/* Looked at with every push, seldom written. */
+	alignas(PINION_LINE) _Atomic uint64_t dozing[LANE_WORDS]; /* see shm/doorbell.h */
 };
-static_assert(sizeof(struct board_worker) == 2 * PINION_LINE, "segment format");
+static_assert(sizeof(struct board_worker) == 3 * PINION_LINE, "segment format");
 enum board_mode {
 	BOARD_ADAPTIVE,
 	BOARD_SPIN,

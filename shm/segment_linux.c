@@ -248,6 +248,7 @@ pinioni_segment_layout_hash(void)
 		offsetof(struct fault, text),
 		sizeof(struct port_doors),
 		sizeof(struct board_worker),
+		sizeof(struct worker_doors),
 		offsetof(struct board_worker, counters),
 		sizeof(struct directory_head),
 		sizeof(struct directory_deployment),

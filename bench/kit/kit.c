@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum {
 	PROBE_BATCHES = 8,
@@ -15,6 +16,18 @@ enum {
 	PROBE_ALL = PROBE_WARM + PROBE_BATCHES * PROBE_PINGS,
 	LIMIT_NS = 1000000000 /* that a ping waits */
 };
+
+/* A port has two, and some programs open hundreds. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* else ports are refused, and say so */
+}
 
 int
 pinioni_kit_start(struct kit *k, const char *bench, const char *doc, int argc, char **argv)
@@ -29,6 +42,7 @@ pinioni_kit_start(struct kit *k, const char *bench, const char *doc, int argc, c
 		fprintf(stderr, "%s: skipped: this needs two cpus\n", bench);
 		return KIT_SKIPPED;
 	}
+	raise_descriptors();
 	k->ticks = pinioni_ticks_measure();
 	k->lines.limit = k->raw.pace.limit = (uint64_t)(LIMIT_NS * k->ticks.per_ns);
 	err = pinioni_far_start(&k->far, k->cpus[CPU_FAR]);

@@ -24,8 +24,7 @@ pinioni_rig_where(void *replica, pinion_request *req)
 static int
 perform(void *replica, pinion_request *req)
 {
-	const struct job *job =
-	    *(const struct job *const *)pinion_arg_struct(req, 0, const struct job *);
+	const struct job *job = *(struct job *const *)pinion_arg_struct(req, 0, struct job *);
 
 	(void)replica;
 	job->work(job->arg, job->turn);
@@ -34,11 +33,10 @@ perform(void *replica, pinion_request *req)
 
 static const pinion_deployment conductor = {
 	.name = "Conductor",
-	.methods =
-	    PINION_METHODS(PINION_METHOD(PINION_CALL, perform,
-			       .params = PINION_PARAMS(PINION_STRUCT("job", const struct job *)),
-			       .returns = PINION_RETURNS_BOOL),
-		RIG_WHERE),
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, perform,
+				      .params = PINION_PARAMS(PINION_STRUCT("job", struct job *)),
+				      .returns = PINION_RETURNS_BOOL),
+	    RIG_WHERE),
 };
 
 static pinion_node *
@@ -125,8 +123,8 @@ pinioni_rig_stop(struct rig *r)
 bool
 pinioni_rig_perform(struct rig *r, unsigned worker, rig_work *work, void *arg, struct turn *t)
 {
-	const struct job job = { .work = work, .arg = arg, .turn = t };
-	const struct job *sent = &job;
+	struct job job = { .work = work, .arg = arg, .turn = t };
+	struct job *sent = &job;
 	pinion_response answer =
 	    pinion_call_on(r->port, r->conductor[worker], PINION_ARGS(PINION_STRUCT_OF(sent)));
 	bool done = false;

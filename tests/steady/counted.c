@@ -4,6 +4,7 @@
  *
  *   counted CALLS remote   submit, turn, read, release: each is one function of the public interface
  *   counted CALLS local    by a handler to its own worker: read runs what was submitted
+ *   counted CALLS beside   as remote, beside 400 ports that do nothing
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +12,10 @@
 #include <string.h>
 
 #include <pinion/pinion.h>
+
+enum {
+	OTHERS = 400
+};
 
 static int
 increment(void *replica, pinion_request *req)
@@ -71,6 +76,20 @@ count_remote(pinion_runtime *rt, pinion_port *port, pinion_handle handle, int64_
 }
 
 static int64_t
+count_beside(pinion_runtime *rt, pinion_port *port, pinion_handle handle, int64_t calls)
+{
+	static pinion_port *others[OTHERS];
+	int64_t wrong = 0;
+
+	for (unsigned i = 0; i < OTHERS; i++)
+		wrong += pinion_port_open(rt, &others[i]) != 0;
+	wrong += count_remote(rt, port, handle, calls);
+	for (unsigned i = 0; i < OTHERS; i++)
+		pinion_port_close(others[i]);
+	return wrong;
+}
+
+static int64_t
 count_local(pinion_port *port, pinion_handle handle, int64_t calls)
 {
 	pinion_response r = pinion_call_on(
@@ -87,16 +106,21 @@ int
 main(int argc, char **argv)
 {
 	int64_t calls = argc == 3 ? strtoll(argv[1], NULL, 10) : 0, wrong;
-	bool local = argc == 3 && strcmp(argv[2], "local") == 0;
+	const char *mode = argc == 3 ? argv[2] : "";
 	pinion_runtime *rt = NULL;
 	pinion_port *port = NULL;
 	pinion_handle handle;
 
-	if (pinion_start(&rt, .workers = PINION_CALLER_DRIVEN) != 0 ||
+	if (pinion_start(&rt, .workers = PINION_CALLER_DRIVEN, .arena_bytes = 1 << 18) != 0 ||
 	    pinion_run(rt, build, &handle) != 0 || pinion_port_open(rt, &port) != 0 ||
 	    pinion_port_warm(port) != 0)
 		return 1;
-	wrong = local ? count_local(port, handle, calls) : count_remote(rt, port, handle, calls);
+	if (strcmp(mode, "local") == 0)
+		wrong = count_local(port, handle, calls);
+	else if (strcmp(mode, "beside") == 0)
+		wrong = count_beside(rt, port, handle, calls);
+	else
+		wrong = count_remote(rt, port, handle, calls);
 	pinion_port_close(port);
 	pinion_stop(rt);
 	printf("%" PRId64 " calls, %" PRId64 " wrong\n", calls, wrong);

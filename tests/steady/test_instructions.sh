@@ -36,8 +36,9 @@ command -v valgrind >/dev/null || {
 {
 	each remote 'call_on_values|work|result_on_into|release_on'
 	each local 'call_values|result_into|release'
+	each beside 'work' | sed 's/work/work_beside_400_ports/'
 } | sort >"$tmp/now"
-[ "$(wc -l <"$tmp/now")" -eq 7 ] || {
+[ "$(wc -l <"$tmp/now")" -eq 8 ] || {
 	echo "functions are missing in the profile:"
 	cat "$tmp/now"
 	exit 1
