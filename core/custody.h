@@ -88,6 +88,12 @@ custody_settle(struct worker *w)
 	custody_write(w, r);
 }
 
+static inline bool
+custody_has(const struct worker *w, const struct pinion_request *r)
+{
+	return w->latest == r || (r->custody != NULL && r->custody->here == r);
+}
+
 /* What is here stands for {port, slot} from now on. False: no memory, or no such slot. */
 static inline bool
 custody_take(struct worker *w, struct pinion_request *r)

@@ -21,6 +21,9 @@ enum {
 	DEPTH_MAX = 200,      /* calls that wait for each other, one in the other */
 	INLINE_DEPTH_MAX = 8, /* of these, on one stack */
 
+	LEADS_MAX =
+	    16, /* stages of a chain, that whoever waits for its end runs on its own stack */
+
 	RELAYS_MAX = 8, /* answers that complete one another on one stack; the rest next turn */
 
 	IDLE_TURNS = 1000, /* of a driver that waits within a time, while its clock stands */

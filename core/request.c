@@ -40,6 +40,38 @@ trail_of(const struct message *m)
 	return 1 + (unsigned)(m->call & 0xff) * 4 + (m->flags & MESSAGE_GIVEN) / MESSAGE_GIVEN_ONCE;
 }
 
+static bool
+slot_is_pending(const struct pinion_request *r)
+{
+	return slot_look(&r->port->memory.slots[r->message.slot], request_generation(r)) ==
+	    SLOT_IS_PENDING;
+}
+
+/* It went to an argument first, and will be back: what waits for it waits on. */
+static void
+stand_in(struct worker *w, struct pinion_request *r)
+{
+	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
+	struct pinion_request *p;
+
+	custody_settle(w);
+	if (e == NULL || e->here != r)
+		return;
+	p = slot_is_pending(r) ? worker_take_request(w) : NULL;
+	if (p == NULL) {
+		struct pinion_request *list = dependents_detach(r);
+
+		custody_leave(w, r, 0, 0);
+		pinioni_request_route_all(list);
+		return;
+	}
+	w->placeholders++;
+	p->state = REQUEST_PLACEHOLDER;
+	p->message = r->message;
+	dependents_move(r, p);
+	e->here = p;
+}
+
 /* argument: it follows that one, handed on so often. */
 static void
 send_on(struct worker *w, struct pinion_request *r, unsigned to, int argument, unsigned trail)
@@ -48,6 +80,8 @@ send_on(struct worker *w, struct pinion_request *r, unsigned to, int argument, u
 
 	m->flags = follow_flags(m->flags, argument);
 	m->trail = (uint16_t)trail;
+	if (custody_has(w, r))
+		stand_in(w, r);
 	(void)pinioni_worker_send(w, to, m); /* or it has failed */
 	worker_give_request(w, r);
 }
@@ -90,6 +124,15 @@ placeholder(struct worker *w, struct custody_entry *e, const struct record_ref *
 	return r;
 }
 
+/* What will run here is in custody while it waits: so what waits for it finds it. */
+static void
+wait_at(struct worker *w, struct pinion_request *here, struct pinion_request *r)
+{
+	dependents_attach(here, r);
+	if (r->port != NULL && r->replica->worker == w && !custody_has(w, r))
+		(void)custody_take(w, r); /* else a placeholder stands for it meanwhile */
+}
+
 /* Waits here for its argument, or follows it. False: no memory. */
 static bool
 wait_for(struct worker *w, struct pinion_request *r, const struct record_ref *ref, int argument)
@@ -106,7 +149,7 @@ wait_for(struct worker *w, struct pinion_request *r, const struct record_ref *re
 	custody_settle(w);
 	r->message.flags = follow_flags(r->message.flags, FOLLOWS_NONE);
 	if (e->generation == generation && e->here != NULL) {
-		dependents_attach(e->here, r);
+		wait_at(w, e->here, r);
 		return true;
 	}
 	/* It left from here: unless it is on its way back, as the one who sent us knows. */
@@ -122,7 +165,7 @@ wait_for(struct worker *w, struct pinion_request *r, const struct record_ref *re
 	here = placeholder(w, e, ref);
 	if (here == NULL)
 		return false;
-	dependents_attach(here, r);
+	wait_at(w, here, r);
 	return true;
 }
 
@@ -184,7 +227,11 @@ pinioni_request_route(struct pinion_request *r)
 		send_on(w, r, r->replica->worker->index, FOLLOWS_NONE, 0);
 		return;
 	}
-	keep(w, r, record_is_plain(&r->message, r->method));
+	r->is_plain = record_is_plain(&r->message, r->method);
+	if (custody_has(w, r))
+		worker_enqueue(w, r); /* since it waited here */
+	else
+		keep(w, r, r->is_plain);
 }
 
 void
@@ -372,38 +419,6 @@ pinioni_request_accept(struct worker *w, const struct message *m)
 }
 
 /* ---- handing on ----------------------------------------------------------------------------- */
-
-static bool
-slot_is_pending(const struct pinion_request *r)
-{
-	return slot_look(&r->port->memory.slots[r->message.slot], request_generation(r)) ==
-	    SLOT_IS_PENDING;
-}
-
-/* It went to an argument first, and will be back: what waits for it waits on. */
-static void
-stand_in(struct worker *w, struct pinion_request *r)
-{
-	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
-	struct pinion_request *p;
-
-	custody_settle(w);
-	if (e == NULL || e->here != r)
-		return;
-	p = slot_is_pending(r) ? worker_take_request(w) : NULL;
-	if (p == NULL) {
-		struct pinion_request *list = dependents_detach(r);
-
-		custody_leave(w, r, 0, 0);
-		pinioni_request_route_all(list);
-		return;
-	}
-	w->placeholders++;
-	p->state = REQUEST_PLACEHOLDER;
-	p->message = r->message;
-	dependents_move(r, p);
-	e->here = p;
-}
 
 void
 pinioni_request_hand_over(

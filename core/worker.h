@@ -210,8 +210,8 @@ void pinioni_worker_timer_drop(struct worker *w, struct fiber *f);
 /* Suspends until a slot of another port is DONE. */
 int pinioni_worker_await_stranger(struct worker *w, struct slot *slot, uint64_t generation)
     __attribute__((warn_unused_result));
-/* A call that waits at the head of our own queue runs on this stack. False: it is not there. Not for a wait
- * within a time: what runs on our stack ends when it likes. */
+/* What waits at the head of our own queue runs on this stack, if it is that call or one that it waits for. False:
+ * it is not. Not for a wait within a time: what runs on our stack ends when it likes. */
 bool pinioni_worker_run_inline(struct worker *w, pinion_response response);
 /* Suspends until one that is not yet DONE is, `deadline` (0: none) is past, or all ends. -ESTALE: another handler
  * gave one back meanwhile. */

@@ -8,7 +8,8 @@
 #include "tests/core/graph.h"
 
 enum {
-	TURNS = 20
+	TURNS = 20,
+	STAGES = 8
 };
 
 static pinion_runtime *rt;
@@ -52,6 +53,22 @@ hand_on_later(void *replica, pinion_request *req)
 	return pinion_forward(req, to, PINION_ARGS(first));
 }
 
+/* Waits for the last of some stages on its own worker. */
+static int
+wait_for_chain(void *replica, pinion_request *req)
+{
+	pinion_handle to = *(pinion_handle *)replica;
+	pinion_response r[STAGES];
+	int64_t x = 0;
+	int err;
+
+	r[0] = pinion_call(to, PINION_ARGS(pinion_arg_i64(req, 0)));
+	for (unsigned k = 1; k < STAGES; k++)
+		r[k] = pinion_call(to, PINION_ARGS(r[k - 1]));
+	err = pinion_result(r[STAGES - 1], &x);
+	return err != 0 ? err : pinion_reply(req, x);
+}
+
 #define ONE_I64 .params = PINION_PARAMS(PINION_I64("x")), .returns = PINION_RETURNS_I64
 
 static const pinion_deployment adder = {
@@ -66,6 +83,7 @@ static const pinion_deployment relayer = {
 	.init_params = PINION_PARAMS(PINION_HANDLE("to")),
 	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, hand_on, ONE_I64),
 	    PINION_METHOD("later", hand_on_later, ONE_I64),
+	    PINION_METHOD("chain", wait_for_chain, ONE_I64),
 	    PINION_METHOD("put_off", put_off, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("add_one", add_one, ONE_I64)),
 };
@@ -150,6 +168,23 @@ a_dependent_of_what_is_forwarded_to_wait_goes_on(void **state)
 	    first, pinion_call(pinion_method_of(relay, "add_one"), PINION_ARGS(first)), 4);
 }
 
+/* Each stage is found as what the one behind it waits for: none of them needs a fiber. */
+static void
+a_chain_on_one_worker_runs_on_the_stack_of_whoever_waits(void **state)
+{
+	pinion_worker_status before, after;
+	pinion_response r;
+
+	(void)state;
+	assert_int_equal(pinion_worker_look(rt, 0, &before), 1);
+	r = pinion_call(pinion_method_of(relay, "chain"), PINION_ARGS((int64_t)1));
+	assert_int_equal(graph_i64(r), 1 + STAGES);
+	assert_int_equal(pinion_worker_look(rt, 0, &after), 1);
+	assert_int_equal(after.suspended, before.suspended);
+	assert_int_equal(after.local, before.local + STAGES);
+	assert_int_equal(after.started, before.started + STAGES + 1);
+}
+
 int
 main(void)
 {
@@ -160,6 +195,8 @@ main(void)
 		    a_dependent_of_a_forwarded_call_goes_on, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_dependent_of_what_is_forwarded_to_wait_goes_on, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    a_chain_on_one_worker_runs_on_the_stack_of_whoever_waits, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
