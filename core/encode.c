@@ -423,6 +423,62 @@ encode_items(struct encoder *e, pinion_args args, struct message *m)
 	return 0;
 }
 
+/* ---- scalars and responses that will be scalars --------------------------------------------- */
+
+/* An argument that the record can take as it is: exactly the scalar that is declared, now or later. */
+static bool
+is_scalar_now(const pinion_port *port, const pinion_param *p, const pinion_value *v)
+{
+	const struct slot_note *note;
+
+	if (v->name != NULL)
+		return false;
+	if (v->kind != PINION_KIND_RESPONSE)
+		return v->kind == p->kind;
+	note = port_note_of(port, v->as.response);
+	return note != NULL && note->method->returns.kind == p->kind;
+}
+
+/* What most stages of chains are called with. False: nothing was done. */
+static bool
+encode_scalars(pinion_port *port, const struct method *method, const pinion_args *args,
+    struct message *m, struct slot_note *note)
+{
+	unsigned at = 0, refs = 0, bytes = 8 * args->count;
+
+	if (method->signature == UINT64_MAX || args->count != method->param_count)
+		return false;
+	for (unsigned i = 0; i < args->count; i++) {
+		if (!is_scalar_now(port, &method->params[i], &args->values[i]))
+			return false;
+		bytes += args->values[i].kind == PINION_KIND_RESPONSE ? 8 : 0;
+	}
+	if (bytes > MESSAGE_RECORD)
+		return false;
+	for (unsigned i = 0; i < args->count; i++) {
+		const pinion_value *v = &args->values[i];
+		struct record_ref ref = { .kind = REF_RESULT, .port = port->index };
+		uint64_t bits;
+
+		if (v->kind != PINION_KIND_RESPONSE) {
+			bits = value_bits(v);
+			memcpy(m->record + at, &bits, sizeof bits);
+			at += sizeof bits;
+			continue;
+		}
+		ref.at = v->as.response.slot;
+		ref.call = v->as.response.generation << 16 | port->notes[ref.at].home;
+		memcpy(m->record + at, &ref, sizeof ref);
+		at += sizeof ref;
+		refs |= 1u << i;
+		port->notes[ref.at].pinned++;
+		note->pin[note->pins++] = (struct pin){ .at = ref.at, .kind = PIN_SLOT };
+	}
+	m->length = (uint8_t)at;
+	m->refs = (uint16_t)refs;
+	return true;
+}
+
 /* The items are left as they are, each is set when it is matched: clearing 16 costs more than one needs. */
 static void
 encoder_start(struct encoder *e, const struct method *method, struct complaint *c)
@@ -439,12 +495,14 @@ int
 pinioni_encode(pinion_port *port, const struct method *method, pinion_args args, struct message *m,
     struct slot_note *note, struct complaint *c)
 {
+	struct encoder e;
+
 	if (args_are_plain(method, &args)) {
 		encode_plain_bits(&args, m);
 		return 0;
 	}
-	struct encoder e;
-
+	if (encode_scalars(port, method, &args, m, note))
+		return 0;
 	encoder_start(&e, method, c);
 	e.port = port;
 	e.note = note;

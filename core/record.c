@@ -76,16 +76,48 @@ cursor_next(struct layout *l, const struct message *m, const unsigned char *reco
 	return f->size <= length && f->at <= length - f->size;
 }
 
+/* Only scalars are declared, and in the message. */
+static bool
+is_scalars(const struct message *m, const struct method *method)
+{
+	unsigned refs = m->refs, count = 0;
+
+	for (; refs != 0; refs &= refs - 1)
+		count++;
+	return method->signature != UINT64_MAX && m->refs >> method->param_count == 0 &&
+	    m->length == 8 * (method->param_count + count);
+}
+
+/* The same of scalars: what is no reference takes 8 bytes. */
+static unsigned
+scalar_refs(const struct message *m, struct record_ref refs[PINION_ARGS_MAX])
+{
+	unsigned count = 0, at = 0;
+
+	for (unsigned left = m->refs; left != 0; left >>= 1) {
+		if ((left & 1) == 0) {
+			at += 8;
+			continue;
+		}
+		memcpy(&refs[count++], m->record + at, sizeof refs[0]);
+		at += sizeof refs[0];
+	}
+	return count;
+}
+
 unsigned
 pinioni_record_refs(const struct pinion_runtime *rt, const struct message *m,
     const struct method *method, struct record_ref refs[PINION_ARGS_MAX])
 {
 	uint32_t length;
-	const unsigned char *record = record_bytes(rt, m, &length);
+	const unsigned char *record;
 	struct layout l;
 	struct field f;
 	unsigned count = 0;
 
+	if (is_scalars(m, method))
+		return scalar_refs(m, refs);
+	record = record_bytes(rt, m, &length);
 	if (record == NULL || !cursor_start(&l, method, record, length))
 		return 0;
 	while (l.next < l.count) {
@@ -123,14 +155,6 @@ scalar_of(struct worker *w, const struct record_ref *ref, pinion_kind want,
 	/* relaxed: its state was looked at above. */
 	word = atomic_load_explicit(&slot->word, memory_order_relaxed);
 	return pinioni_value_convert((pinion_kind)slot_word_kind(word), *bits, want, bits) == 0;
-}
-
-/* Only scalars are declared, and in the message. */
-static bool
-is_scalars(const struct message *m, const struct method *method)
-{
-	return method->signature != UINT64_MAX && m->refs >> method->param_count == 0 &&
-	    m->length == 8 * (method->param_count + __builtin_popcount(m->refs));
 }
 
 /* Each argument moves down or stays, so that `to` may be the message itself. */
