@@ -201,8 +201,8 @@ cool_down(struct worker *w)
 		make_doze(w, hot);
 }
 
-void
-pinioni_lanes_poll(struct worker *w)
+static inline void
+poll_some(struct worker *w)
 {
 	/* L; also under RCU: the table is not kept beyond this function, nor are hot lanes used before it was seen
 	 * to be the one they were taken from. */
@@ -220,6 +220,18 @@ pinioni_lanes_poll(struct worker *w)
 	look_at_next(w, table);
 	if (w->watch.turn % COOLING == 0)
 		cool_down(w);
+}
+
+void
+pinioni_lanes_poll(struct worker *w)
+{
+	poll_some(w);
+}
+
+void
+pinioni_lanes_look_out(struct worker *w)
+{
+	poll_some(w);
 }
 
 bool

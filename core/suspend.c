@@ -327,6 +327,35 @@ suspend_for(struct worker *w, const pinion_response *responses, unsigned count, 
 	return err != 0 || all_are_ours(w, responses, count) ? err : -ESTALE;
 }
 
+/* Nobody else wants the worker. */
+static bool
+is_alone(const struct worker *w)
+{
+	/* relaxed: a hint; whoever sent mail waits for a turn. */
+	return w->queue == NULL && w->resumed == NULL && w->outbox_messages == 0 &&
+	    atomic_load_explicit(&w->mail, memory_order_relaxed) == NULL;
+}
+
+/* While nobody else wants the worker, a call to another one is waited for here: it takes a fifth of what a
+ * suspension does. What comes is taken in, and run when it leads to what is waited for. True: one is there. */
+static bool
+look_out(struct worker *w, const pinion_response *responses, unsigned count, uint64_t deadline)
+{
+	uint64_t start = clock_ticks();
+
+	if (!w->has_thread)
+		return false;
+	while (is_alone(w) && clock_ticks() - start < AWAIT_US * w->runtime->ticks_us) {
+		pinioni_lanes_look_out(w);
+		pinioni_port_drain_ready(w->port);
+		while (count == 1 && deadline == 0 && pinioni_worker_run_inline(w, responses[0]))
+			continue;
+		if (port_find_done(w->port, responses, count) >= 0)
+			return true;
+	}
+	return false;
+}
+
 int
 pinioni_worker_await(
     struct worker *w, const pinion_response *responses, unsigned count, uint64_t deadline)
@@ -339,6 +368,8 @@ pinioni_worker_await(
 		if (deadline != 0 && clock_now(&w->runtime->clock) >= deadline)
 			return -EAGAIN;
 		if (count == 1 && deadline == 0 && pinioni_worker_run_inline(w, responses[0]))
+			continue;
+		if (look_out(w, responses, count, deadline))
 			continue;
 		err = suspend_for(w, responses, count, deadline);
 		if (err != 0)

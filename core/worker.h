@@ -156,6 +156,8 @@ void pinioni_worker_deinit(struct worker *w);
 void *pinioni_worker_main(void *worker);
 /* A part of a turn: takes what is in the lanes. */
 void pinioni_lanes_poll(struct worker *w);
+/* The same for a handler that waits: apart, so that the turn's is part of the turn. */
+void pinioni_lanes_look_out(struct worker *w);
 /* Whether there is nothing in any. */
 bool pinioni_lanes_are_empty(const struct worker *w);
 /* Makes room for that many more fibers, and sees that the kernel allows as many mappings. */
