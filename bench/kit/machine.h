@@ -9,8 +9,9 @@
 
 #include "bench/kit/kit.h"
 
-void pinioni_machine_print(const struct kit *k);
 /* NULL: no memory. */
 json_t *pinioni_machine_json(const struct kit *k);
+/* Two lines, to stdout. False: that is no machine. */
+bool pinioni_machine_print(json_t *machine) __attribute__((warn_unused_result));
 
 #endif

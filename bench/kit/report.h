@@ -1,28 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/kit/report.h - what a program has measured: rows, printed as a table a placement or as JSON.
+ * bench/kit/report.h - what a program has measured: rows, printed as tables or as JSON.
  */
 #ifndef PINION_BENCH_KIT_REPORT_H
 #define PINION_BENCH_KIT_REPORT_H
 
 #include "bench/kit/kit.h"
-
-/* What was not measured is 0 or NULL, and null in JSON. */
-struct row {
-	const char *name;      /* for tables */
-	const char *case_name; /* for programs: "call", "chain-2" */
-	const char *system;    /* "pinion", "floor", a peer's name */
-	const char *placement; /* where the cpus were; NULL: it does not matter */
-	unsigned payload_bytes;
-	uint64_t samples;
-	double value; /* what the row is about */
-	const char *unit;
-	double p50, p99, p999, p9999, max; /* ns */
-	double rate;                       /* a second */
-	double ratio;
-	double bound; /* on the ratio */
-	bool is_rate; /* more is better: the bound is the least */
-};
+#include "bench/kit/row.h"
 
 struct report {
 	struct kit *kit;
