@@ -68,4 +68,28 @@ turn_drive(struct turn *t, turn_call *call, void *arg)
 	}
 }
 
+/* As turn_call, but it says itself how long it took: not from its beginning to its end. */
+typedef bool turn_timed(void *arg, uint64_t i, uint64_t *ticks);
+
+/* For calls that need something made ready first. */
+static inline void
+turn_drive_timed(struct turn *t, turn_timed *call, void *arg)
+{
+	const struct turn_size size = t->size;
+	uint64_t i = 0, ticks;
+
+	t->wrong = 0;
+	while (i < size.warm)
+		t->wrong += !call(arg, i++, &ticks);
+	for (unsigned b = 0; b < size.blocks; b++) {
+		t->block[b] = 0;
+		for (unsigned k = 0; k < size.block_calls; k++) {
+			t->wrong += !call(arg, i++, &ticks);
+			t->block[b] += (int64_t)ticks;
+		}
+	}
+	for (unsigned s = 0; s < size.singles; s++)
+		t->wrong += !call(arg, i++, &t->single[s]);
+}
+
 #endif
