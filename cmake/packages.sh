@@ -1,7 +1,8 @@
-# Debian packages, by what they are for. Sourced by tests/run.sh and examples/run.sh.
+# Debian packages, by what they are for. Sourced by tests/run.sh, examples/run.sh and bench/run.sh.
 # shellcheck shell=bash disable=SC2034
 packages_build=(gcc g++ libc6-dev cmake ninja-build pkg-config
 	liburcu-dev libhwloc-dev libboost-context-dev libjemalloc-dev
 	libmicrohttpd-dev libjansson-dev)
 packages_test=(clang-14 libclang-rt-14-dev clang-format-14 clang-format libcmocka-dev
 	binutils curl spin strace valgrind shellcheck codespell)
+packages_plot=(gnuplot-nox jq)
