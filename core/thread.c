@@ -23,6 +23,14 @@ static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
 /* ---- runtimes ------------------------------------------------------------------------------- */
 
+/* Once a process; refused by old kernels: see pinioni_shells_close. When the library is loaded, since the kernel
+ * takes 20 ms for it as soon as there are other threads, and none while there is one. */
+__attribute__((constructor)) static void
+register_membarrier(void)
+{
+	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+}
+
 int
 pinioni_runtimes_add(struct pinion_runtime *rt)
 {
@@ -41,8 +49,7 @@ pinioni_runtimes_add(struct pinion_runtime *rt)
 			err = 0;
 		}
 	(void)pthread_mutex_unlock(&table_lock);
-	/* Once a process; refused by old kernels: see pinioni_shells_close. */
-	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	register_membarrier(); /* again: a forked child may not have it */
 	return err;
 }
 
