@@ -182,8 +182,7 @@ item_bytes(struct encoder *e, unsigned i, const pinion_value *v)
 	if (b.data == NULL && b.len != 0)
 		return complain_null(e, i, b.len);
 	if (e->port != NULL && b.len > MESSAGE_RECORD &&
-	    pinioni_arena_find_loan(&e->port->arena, b.data, b.len, &at) &&
-	    arena_at(&e->port->arena, at) == b.data) {
+	    arena_find_loan(&e->port->arena, b.data, b.len, &at)) {
 		it->is_ref = true;
 		it->ref = (struct record_ref){
 			.kind = REF_BLOCK, .port = e->port->index, .at = at, .call = b.len
@@ -379,11 +378,12 @@ write_items(const struct encoder *e, unsigned count, unsigned char *to, uint32_t
 	return l.end;
 }
 
+/* A record of that size in a block of the port's arena: where it is to be written. */
 static int
-write_outside(struct encoder *e, unsigned count, size_t size, struct message *m)
+take_outside(struct encoder *e, size_t size, struct message *m, void **to)
 {
 	struct record_outside outside = { .length = (uint32_t)size, .port = e->port->index };
-	uint32_t at = 0, align;
+	uint32_t at = 0;
 	int err = size > UINT32_MAX ? -EMSGSIZE : pinioni_port_take_block(e->port, size, &at);
 
 	if (err == -EMSGSIZE)
@@ -394,12 +394,24 @@ write_outside(struct encoder *e, unsigned count, size_t size, struct message *m)
 		    e, err, "no room for %zu bytes of arguments in the port's arena now", size);
 	e->port->arena.next[at] = 1;
 	e->note->pin[e->note->pins++] = (struct pin){ .at = at, .kind = PIN_BLOCK };
-	(void)write_items(e, count, arena_at(&e->port->arena, at), &align);
+	*to = arena_at(&e->port->arena, at);
 	outside.offset = (uint64_t)at * ARENA_GRANULE;
 	memset(m->record, 0, sizeof m->record);
 	memcpy(m->record, &outside, sizeof outside);
 	m->length = RECORD_OUTSIDE;
 	return 0;
+}
+
+static int
+write_outside(struct encoder *e, unsigned count, size_t size, struct message *m)
+{
+	uint32_t align;
+	void *to;
+	int err = take_outside(e, size, m, &to);
+
+	if (err == 0)
+		(void)write_items(e, count, to, &align);
+	return err;
 }
 
 static int
@@ -479,6 +491,37 @@ encode_scalars(pinion_port *port, const struct method *method, const pinion_args
 	return true;
 }
 
+/* ---- one str or bytes ----------------------------------------------------------------------- */
+
+/* The only argument of its method, and not lent: its bytes are the record. */
+static bool
+is_lone(const pinion_port *port, const struct method *method, const pinion_args *args)
+{
+	const pinion_value *v = args->values;
+	uint32_t at;
+
+	return args->count == 1 && method->param_count == 1 && v->name == NULL &&
+	    kind_is_variable(v->kind) && v->kind == method->params[0].kind &&
+	    value_bytes(v).data != NULL &&
+	    !arena_find_loan(&port->arena, value_bytes(v).data, value_bytes(v).len, &at);
+}
+
+static int
+encode_lone(struct encoder *e, pinion_bytes bytes, struct message *m)
+{
+	void *to = m->record;
+	int err = 0;
+
+	m->refs = 0;
+	if (bytes.len > MESSAGE_RECORD)
+		err = take_outside(e, bytes.len, m, &to);
+	else
+		m->length = (uint8_t)bytes.len;
+	if (err == 0)
+		memcpy(to, bytes.data, bytes.len);
+	return err;
+}
+
 /* The items are left as they are, each is set when it is matched: clearing 16 costs more than one needs. */
 static void
 encoder_start(struct encoder *e, const struct method *method, struct complaint *c)
@@ -506,7 +549,8 @@ pinioni_encode(pinion_port *port, const struct method *method, pinion_args args,
 	encoder_start(&e, method, c);
 	e.port = port;
 	e.note = note;
-	return encode_items(&e, args, m);
+	return is_lone(port, method, &args) ? encode_lone(&e, value_bytes(args.values), m)
+					    : encode_items(&e, args, m);
 }
 
 int

@@ -125,8 +125,7 @@ pinion_loan_end(pinion_port *given, void *loan)
 
 	if (p == NULL)
 		return;
-	if (pinioni_arena_find_loan(&p->arena, loan, 0, &pin.at) &&
-	    pinioni_arena_unloan(&p->arena, pin.at))
+	if (arena_find_loan(&p->arena, loan, 0, &pin.at) && pinioni_arena_unloan(&p->arena, pin.at))
 		pinioni_port_unpin(p, &pin, 1);
 	port_leave(shell);
 }

@@ -191,30 +191,6 @@ pinioni_arena_block_size(const struct arena *a, uint32_t at)
 	return (size_t)ARENA_GRANULE << (a->tag[at] & ARENA_CLASS);
 }
 
-bool
-pinioni_arena_find_loan(const struct arena *a, const void *p, size_t bytes, uint32_t *at)
-{
-	uintptr_t start = (uintptr_t)a->segment->base + a->base;
-	uintptr_t offset = (uintptr_t)p - start;
-	uint32_t granule;
-
-	if ((uintptr_t)p < start || offset >= a->used)
-		return false;
-	granule = (uint32_t)(offset / ARENA_GRANULE);
-	/* A block is aligned to its size: its first granule is the address with low bits cut, one by one. */
-	for (unsigned class = 0; class < ARENA_CLASSES; class ++) {
-		uint32_t first = granule & ~((UINT32_C(1) << class) - 1);
-
-		if (a->tag[first] == (ARENA_LOANED | class)) {
-			size_t within = offset - (size_t)first * ARENA_GRANULE;
-
-			*at = first;
-			return bytes <= ((size_t)ARENA_GRANULE << class) - within;
-		}
-	}
-	return false;
-}
-
 void
 pinioni_arena_loan(struct arena *a, uint32_t at)
 {

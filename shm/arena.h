@@ -61,9 +61,6 @@ int pinioni_arena_take_joined(struct arena *a, size_t bytes, uint32_t *at)
 /* How many bytes the block at `at` really has; 0: no block begins there. */
 size_t pinioni_arena_block_size(const struct arena *a, uint32_t at);
 
-/* The loaned block that `p` lies in, so that an argument built there need not be copied. */
-bool pinioni_arena_find_loan(const struct arena *a, const void *p, size_t bytes, uint32_t *at);
-
 /* Marks and unmarks a block as built by the user. unloan: false if it was no loan. */
 void pinioni_arena_loan(struct arena *a, uint32_t at);
 bool pinioni_arena_unloan(struct arena *a, uint32_t at);
@@ -118,6 +115,20 @@ arena_give(struct arena *a, uint32_t at)
 	a->heads[class] = at;
 	a->blocks--;
 	a->loose = true;
+}
+
+/* The loaned block that begins at `p` and has so many bytes: an argument built there need not be copied. */
+static inline bool
+arena_find_loan(const struct arena *a, const void *p, size_t bytes, uint32_t *at)
+{
+	/* Wraps for what lies before the arena. */
+	uintptr_t offset = (uintptr_t)p - ((uintptr_t)a->segment->base + a->base);
+
+	if (offset >= a->used || offset % ARENA_GRANULE != 0)
+		return false;
+	*at = (uint32_t)(offset / ARENA_GRANULE);
+	return (a->tag[*at] & ARENA_STATE) == ARENA_LOANED &&
+	    bytes <= (size_t)ARENA_GRANULE << (a->tag[*at] & ARENA_CLASS);
 }
 
 static inline void *
