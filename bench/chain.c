@@ -9,6 +9,8 @@
  *           same stages called one by one, each result fetched before the next call.
  * A hop     A further stage without its submission: all messages of a chain wait behind a deferred answer;
  *           the time from that answer to the last stage, of 20 stages less that of 4, over 16.
+ * Together  All stages on one worker of the far cpu, called by a thread of the near one: a chain crosses twice,
+ *           whatever its length; stages called one by one cross twice each.
  * Payload   A stage answers with so many bytes, of which it writes one line; the next reads that line.
  *
  * Edges     (release -> acquire: what becomes safe)
@@ -39,8 +41,8 @@ static struct gate {
 } gate;
 static _Atomic uint64_t last_stage; /* ticks; W last stage  R whoever has its result */
 static struct kit kit;
-static struct rig rig;
-static pinion_handle stage[SIDES];
+static struct rig rig, one;
+static pinion_handle stage[SIDES], together;
 
 /* ---- handlers ------------------------------------------------------------------------------- */
 
@@ -162,6 +164,40 @@ call_steps(void *arg, uint64_t i)
 	return err == 0 && x == i + c->stages;
 }
 
+/* By a thread of the near cpu. */
+static bool
+call_together(void *arg, uint64_t i)
+{
+	const struct chain *c = arg;
+	pinion_response r[STAGES_MAX];
+	uint64_t got = 0;
+	int err;
+
+	r[0] = pinion_call_on(one.port, together, PINION_ARGS(i));
+	for (unsigned k = 1; k < c->stages; k++)
+		r[k] = pinion_call_on(one.port, together, PINION_ARGS(r[k - 1]));
+	err = pinion_result_on(one.port, r[c->stages - 1], &got);
+	for (unsigned k = 0; k < c->stages; k++)
+		pinion_release_on(one.port, r[k]);
+	return err == 0 && got == i + c->stages;
+}
+
+static bool
+call_together_steps(void *arg, uint64_t i)
+{
+	const struct chain *c = arg;
+	uint64_t x = i;
+	int err = 0;
+
+	for (unsigned k = 0; k < c->stages && err == 0; k++) {
+		pinion_response r = pinion_call_on(one.port, together, PINION_ARGS(x));
+
+		err = pinion_result_on(one.port, r, &x);
+		pinion_release_on(one.port, r);
+	}
+	return err == 0 && x == i + c->stages;
+}
+
 /* Given on the far side, looked at on the near one. */
 static bool
 call_payload(void *arg, uint64_t i)
@@ -255,20 +291,27 @@ drive_hops(void *arg, struct turn *t)
 
 struct chain_case {
 	const char *label, *name;
-	rig_work *drive;
+	rig_work *drive;      /* by a handler; or, */
+	turn_call *by_thread; /* all on one worker */
 	struct chain chain;
 	unsigned against;
 	double bound;
 };
 
 enum {
-	PAYLOAD_64 = 12 /* the system that a longer payload is compared with */
+	PAYLOAD_64 = 19 /* the system that a longer payload is compared with */
 };
 
 #define CHAIN(label_, name_, drive_, stages_, ...) \
 	{ \
 		.label = (label_), .name = (name_), .drive = (drive_), .chain.stages = (stages_), \
 		__VA_ARGS__ \
+	}
+
+#define TOGETHER(label_, name_, call_, stages_) \
+	{ \
+		.label = (label_), .name = (name_), .by_thread = (call_), \
+		.chain.stages = (stages_) \
 	}
 
 static struct chain_case cases[] = {
@@ -283,6 +326,13 @@ static struct chain_case cases[] = {
 	CHAIN("4 stages called one by one", "steps-4", drive_steps, 4, .bound = 0),
 	CHAIN("8 stages called one by one", "steps-8", drive_steps, 8, .bound = 0),
 	CHAIN("a further stage, one hop", "hop", drive_hops, 0, .bound = 0.6),
+	TOGETHER("1 stage, on one worker", "together-1", call_together, 1),
+	TOGETHER("2 stages, on one worker", "together-2", call_together, 2),
+	TOGETHER("4 stages, on one worker", "together-4", call_together, 4),
+	TOGETHER("8 stages, on one worker", "together-8", call_together, 8),
+	TOGETHER("2 of them called one by one", "together-steps-2", call_together_steps, 2),
+	TOGETHER("4 of them called one by one", "together-steps-4", call_together_steps, 4),
+	TOGETHER("8 of them called one by one", "together-steps-8", call_together_steps, 8),
 	CHAIN("64 bytes handed on", "payload", drive_payload, 2, .chain.bytes = 64),
 	CHAIN("1 KiB handed on", "payload", drive_payload, 2, .chain.bytes = 1024),
 	CHAIN("64 KiB handed on", "payload", drive_payload, 2, .chain.bytes = 65536),
@@ -299,14 +349,18 @@ turn(void *arg, struct turn *t)
 {
 	struct chain_case *c = arg;
 
-	return pinioni_rig_perform(&rig, NEAR, c->drive, &c->chain, t);
+	if (c->drive != NULL)
+		return pinioni_rig_perform(&rig, NEAR, c->drive, &c->chain, t);
+	turn_drive(t, c->by_thread, &c->chain);
+	return true;
 }
 
 static void
 end(void *arg)
 {
-	(void)arg;
-	pinioni_rig_sleep(&rig);
+	const struct chain_case *c = arg;
+
+	pinioni_rig_sleep(c->drive != NULL ? &rig : &one);
 }
 
 static bool
@@ -327,6 +381,7 @@ measure(struct report *report)
 			.arg = &cases[i] };
 	return pinioni_rig_run(&rig, build, NEAR, &stage[NEAR]) &&
 	    pinioni_rig_run(&rig, build, FAR, &stage[FAR]) &&
+	    pinioni_rig_run(&one, build, 0, &together) &&
 	    pinioni_suite_run(report, systems, CASES + 1) && pinioni_report_print(report);
 }
 
@@ -342,8 +397,10 @@ main(int argc, char **argv)
 		return code;
 	ok = pinioni_rig_start(
 		 &rig, &kit, "chain", SIDES, (pinion_start_options){ .idle = "adaptive" }) &&
+	    pinioni_rig_start(&one, &kit, "one", 1, (pinion_start_options){ .slots = 0 }) &&
 	    measure(&report);
 	pinioni_report_free(&report);
+	pinioni_rig_stop(&one);
 	pinioni_rig_stop(&rig);
 	pinioni_kit_stop(&kit);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
