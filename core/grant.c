@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "affinity/bind.h"
+#include "affinity/policy.h"
 #include "core/runtime.h"
 
 enum {
@@ -19,7 +20,8 @@ enum {
 	SAID_TRANSPARENT = 32,
 	SAID_SMALL = 64,
 	SAID_LOCKED = 128,
-	SAID_TOUCHED = 256
+	SAID_TOUCHED = 256,
+	SAID_POLICY = 512
 };
 
 static bool
@@ -45,6 +47,23 @@ pinioni_grant_pin(struct pinion_runtime *rt, unsigned worker, int cpu, int err)
 		    "pinning: worker %u to cpu %d is refused (%s): workers run where the kernel "
 		    "puts them",
 		    worker, cpu, strerror(-err));
+}
+
+void
+pinioni_grant_policy(struct pinion_runtime *rt, const char *who)
+{
+	struct policy policy;
+
+	if (was_said(rt, SAID_POLICY))
+		return;
+	pinioni_policy_look(POLICY_LIMITS, &policy);
+	if (policy.gap_us != 0 && may_say(rt, SAID_POLICY))
+		pinioni_runtime_log(rt,
+		    "real time: %s polls under %s: while it does not sleep, the kernel stops it "
+		    "for %g of every %g ms; set sysctl kernel.sched_rt_runtime_us to -1, or use "
+		    "SCHED_OTHER on a cpu of its own",
+		    who, policy.name, (double)policy.gap_us / 1000,
+		    (double)policy.period_us / 1000);
 }
 
 void

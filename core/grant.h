@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/grant.h - what was asked of the kernel and what it granted: pinning, nodes, pages.
+ * core/grant.h - what was asked of the kernel and what it granted: pinning, policy, nodes, pages.
  *
  * Why       None of it is needed to run, all of it is needed to be fast: so nothing fails for it, and the
  *           log says what came of it, each thing once a runtime, whoever hears of it first.
@@ -17,6 +17,9 @@ struct pinion_runtime;
 
 /* This worker's thread could not be tied to that cpu. */
 void pinioni_grant_pin(struct pinion_runtime *rt, unsigned worker, int cpu, int err);
+
+/* The calling thread will poll. who: "a worker", "a caller". Says what a real-time policy makes of that. */
+void pinioni_grant_policy(struct pinion_runtime *rt, const char *who);
 
 /* Binds memory that was not touched yet to a node; node below 0: nothing is done. */
 void pinioni_grant_bind(struct pinion_runtime *rt, const void *at, size_t length, int node);

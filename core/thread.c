@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/grant.h"
 #include "shm/futex.h"
 
 _Thread_local struct thread_self pinioni_self __attribute__((tls_model("initial-exec")));
@@ -149,6 +150,7 @@ pinioni_shell_open(uint64_t key, bool is_default, struct port_shell **out)
 	shell->index = shell->port->index;
 	shell->runtime_next = rt->shells;
 	rt->shells = shell;
+	pinioni_grant_policy(rt, "a caller");
 	pinioni_runtimes_unlock();
 	(void)pthread_once(&exit_once, make_key);           /* cannot fail */
 	(void)pthread_setspecific(exit_key, &pinioni_self); /* then the port closes at stop */

@@ -388,6 +388,7 @@ settle_down(struct worker *w)
 
 	(void)snprintf(name, sizeof name, "%.10s-w%u", rt->name, w->index);
 	pinioni_thread_name(name);
+	pinioni_grant_policy(rt, "a worker");
 	if (w->cpu < 0)
 		return;
 	err = pinioni_thread_pin(w->cpu);

@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "affinity/policy.h"
+
 enum {
 	SKIPPED = 77,
 	LINES_MAX = 32
@@ -250,6 +252,58 @@ locking_that_is_refused_is_said_once(void **state)
 	assert_int_equal(lines_with("mlock refused (Operation not permitted)"), 1);
 }
 
+static int
+start_in_real_time(void)
+{
+	struct sched_param priority = { .sched_priority = 1 };
+	struct policy policy;
+
+	if (sched_setscheduler(0, SCHED_RR, &priority) != 0)
+		return SKIPPED;
+	pinioni_policy_look(POLICY_LIMITS, &policy);
+	return policy.gap_us == 0 ? SKIPPED : call_once((pinion_start_options){ .workers = 2 });
+}
+
+static void
+what_real_time_makes_of_polling_is_said_once(void **state)
+{
+	(void)state;
+	in_child(start_in_real_time);
+	assert_int_equal(heard->count, 1);
+	assert_int_equal(lines_with("real time: a worker polls under SCHED_RR: "), 1);
+}
+
+/* The caller alone: its thread gets the policy when the workers run. */
+static int
+start_before_real_time(void)
+{
+	struct sched_param priority = { .sched_priority = 1 };
+	struct policy policy;
+	pinion_runtime *rt;
+	pinion_port *port;
+	int err;
+
+	if (pinion_start(&rt, .workers = 1, .log = keep_line, .log_arg = heard) != 0)
+		return 2;
+	if (sched_setscheduler(0, SCHED_FIFO, &priority) != 0)
+		return SKIPPED;
+	pinioni_policy_look(POLICY_LIMITS, &policy);
+	err = pinion_port_open(rt, &port);
+	if (err == 0)
+		pinion_port_close(port);
+	pinion_stop(rt);
+	return err != 0 ? 3 : policy.gap_us == 0 ? SKIPPED : 0;
+}
+
+static void
+a_caller_in_real_time_is_told_too(void **state)
+{
+	(void)state;
+	in_child(start_before_real_time);
+	assert_int_equal(heard->count, 1);
+	assert_int_equal(lines_with("real time: a caller polls under SCHED_FIFO: "), 1);
+}
+
 /* ---- two nodes ------------------------------------------------------------------------------ */
 
 static int
@@ -315,6 +369,10 @@ main(void)
 		    the_log_says_that_memory_is_touched, start_log, end_log),
 		cmocka_unit_test_setup_teardown(
 		    locking_that_is_refused_is_said_once, start_log, end_log),
+		cmocka_unit_test_setup_teardown(
+		    what_real_time_makes_of_polling_is_said_once, start_log, end_log),
+		cmocka_unit_test_setup_teardown(
+		    a_caller_in_real_time_is_told_too, start_log, end_log),
 		cmocka_unit_test_setup_teardown(
 		    memory_that_cannot_be_bound_is_said_once_and_used, start_log, end_log),
 		cmocka_unit_test_setup_teardown(
