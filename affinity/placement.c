@@ -133,6 +133,7 @@ pinioni_placement_plan(const struct topology *t, unsigned workers, bool pin, str
 		workers = default_count(t);
 	order_seats(t, seats);
 	*plan = (struct placement){ .worker_count = workers,
+		.cpu_count = t->cpu_count,
 		.node_count = t->node_count,
 		.callers_cpu = CPU_ANY,
 		.shares_cpus = workers > t->cpu_count,

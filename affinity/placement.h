@@ -27,7 +27,8 @@ enum {
 
 struct placement {
 	unsigned worker_count;
-	unsigned node_count; /* of the cpus that may be used */
+	unsigned cpu_count;  /* that may be used */
+	unsigned node_count; /* of these */
 	int callers_cpu;     /* CPU_ANY: none is left for them */
 	bool shares_cpus;    /* more workers than cpus: the kernel places them */
 	bool shares_cores;   /* some run on siblings */

@@ -47,6 +47,7 @@ enum {
 	AWAIT_US = 2,       /* that a handler waits on its worker before it is suspended */
 	SPIN_US = 10,       /* before an adaptive waiter sleeps */
 	YIELD_US = 1,       /* before a yielding waiter yields */
+	YIELD_MAX_US = 100, /* before it sleeps: twice what a sleep costs (docs/design/sleep.md) */
 	SLEEP_MAX_MS = 100, /* bounds the harm of a lost wake-up */
 	PARKED_SLEEP_MS = 1 /* surplus looks for an idle sibling: nobody rings for that */
 };

@@ -207,9 +207,11 @@ typedef struct pinion_start_options {
 	size_t size_;
 	const char *name; /* shown in thread names and segments; "pinion" */
 	pinion_diag *diag;
-	int32_t workers;  /* threads, at most 64; a core each but one; PINION_CALLER_DRIVEN: none */
-	const char *idle; /* "adaptive" (spin 10 us, then sleep), "spin" (never sleep), "yield" */
-	int32_t slots;    /* calls outstanding per port; 1024, at most 65535 */
+	int32_t workers; /* threads, at most 64; a core each but one; PINION_CALLER_DRIVEN: none */
+	/* How long who waits looks: "adaptive": 10 us, then it sleeps; but if workers and a caller outnumber
+	 * the cpus, as "yield". "yield": 1 us, then it yields, and sleeps after 100 us. "spin": for ever. */
+	const char *idle;
+	int32_t slots;      /* calls outstanding per port; 1024, at most 65535 */
 	int32_t lane_cells; /* messages per lane, a power of two; 1024 */
 	int64_t
 	    arena_bytes; /* payload per port, a power of two, 256 KiB or more; 16 MiB; taken as it is used */

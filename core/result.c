@@ -46,9 +46,7 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 {
 	struct pinion_runtime *rt = port->runtime;
 	uint64_t start = clock_ticks();
-	uint64_t spin = SPIN_US * rt->ticks_us;
 	uint64_t started_ns = limit_ns == UINT64_MAX ? 0 : clock_now(&rt->clock);
-	uint64_t spun;
 	unsigned idle = 0;
 	int at;
 
@@ -70,15 +68,17 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 			continue;
 		}
 		/* Read in every mode: a tighter poll takes the line back while the callee still writes it. */
-		spun = clock_ticks() - start;
-		if (rt->mode == BOARD_SPIN || spun < spin)
-			continue;
-		if (rt->mode == BOARD_YIELD && spun < 4 * spin) {
+		switch (runtime_wait_step(rt, clock_ticks() - start)) {
+		case WAIT_LOOK:
+			break;
+		case WAIT_YIELD:
 			(void)sched_yield(); /* cannot fail on Linux */
-			continue;
+			break;
+		case WAIT_SLEEP:
+			sleep_on_bell(port, r, count,
+			    limit_ns != UINT64_MAX && limit_ns - past < nap ? limit_ns - past + 1
+									    : nap);
 		}
-		sleep_on_bell(port, r, count,
-		    limit_ns != UINT64_MAX && limit_ns - past < nap ? limit_ns - past + 1 : nap);
 	}
 	return at;
 }

@@ -79,28 +79,35 @@ check_sizes(const pinion_start_options *o)
 	return 0;
 }
 
+/* is_crowded: workers and a caller outnumber the cpus. Who spins then holds up who would answer. */
 static int
-mode_of(const pinion_start_options *o, bool shares_cpus, uint32_t *mode)
+mode_of(const pinion_start_options *o, bool is_crowded, uint32_t *mode)
 {
-	static const struct {
+	const struct {
 		const char *name;
 		uint32_t mode;
-	} names[] = { { "adaptive", BOARD_ADAPTIVE }, { "spin", BOARD_SPIN },
-		{ "yield", BOARD_YIELD } };
+	} names[] = { { "adaptive", is_crowded ? BOARD_YIELD : BOARD_ADAPTIVE },
+		{ "spin", BOARD_SPIN }, { "yield", BOARD_YIELD } };
 
-	*mode = shares_cpus ? BOARD_YIELD : BOARD_ADAPTIVE;
-	if (o->workers == PINION_CALLER_DRIVEN) {
-		*mode = BOARD_DRIVEN;
+	*mode = o->workers == PINION_CALLER_DRIVEN ? BOARD_DRIVEN : names[0].mode;
+	if (o->workers == PINION_CALLER_DRIVEN || o->idle == NULL)
 		return 0;
-	}
-	for (unsigned i = 0; o->idle != NULL && i < 3; i++)
+	for (unsigned i = 0; i < 3; i++)
 		if (strcmp(names[i].name, o->idle) == 0) {
 			*mode = names[i].mode;
 			return 0;
 		}
-	return o->idle == NULL
-	    ? 0
-	    : refuse(o, -EINVAL, "idle is \"%s\": \"adaptive\", \"spin\" or \"yield\"", o->idle);
+	return refuse(o, -EINVAL, "idle is \"%s\": \"adaptive\", \"spin\" or \"yield\"", o->idle);
+}
+
+/* When who waits begins to yield, and to sleep. */
+static void
+set_patience(struct pinion_runtime *rt)
+{
+	rt->spin_ticks = (rt->mode == BOARD_YIELD ? YIELD_US : SPIN_US) * rt->ticks_us;
+	rt->sleep_ticks = rt->mode == BOARD_YIELD ? YIELD_MAX_US * rt->ticks_us : rt->spin_ticks;
+	if (rt->mode == BOARD_SPIN)
+		rt->spin_ticks = rt->sleep_ticks = UINT64_MAX;
 }
 
 static void
@@ -142,9 +149,10 @@ place_workers(struct pinion_runtime *rt, const pinion_start_options *o)
 	pinioni_topology_load(&topology);
 	pinioni_placement_plan(
 	    &topology, driven ? 1 : (unsigned)o->workers, !o->no_pin && !driven, &plan);
-	err = mode_of(o, plan.shares_cpus, &rt->mode);
+	err = mode_of(o, plan.worker_count >= plan.cpu_count, &rt->mode);
 	if (err != 0)
 		return err;
+	set_patience(rt);
 	rt->worker_count = plan.worker_count;
 	rt->node_count = plan.node_count;
 	rt->workers = pinioni_heap_take(&rt->heap, rt->worker_count * sizeof *rt->workers);

@@ -41,7 +41,9 @@ struct pinion_runtime {
 	unsigned index;
 	char name[16];
 	_Atomic uint32_t phase;
-	uint32_t mode; /* enum board_mode */
+	uint32_t mode;        /* enum board_mode */
+	uint64_t spin_ticks;  /* that who waits only looks; then it yields */
+	uint64_t sleep_ticks; /* after which it sleeps */
 	uint32_t slots, lane_cells;
 	size_t arena_bytes, stack_size;
 	int64_t drain_ns;
@@ -94,6 +96,21 @@ runtime_phase(const struct pinion_runtime *rt)
 {
 	/* N */
 	return (enum runtime_phase)atomic_load_explicit(&rt->phase, memory_order_acquire);
+}
+
+/* What to do after having looked in vain for that long. */
+enum wait_step {
+	WAIT_LOOK,
+	WAIT_YIELD,
+	WAIT_SLEEP
+};
+
+static inline enum wait_step
+runtime_wait_step(const struct pinion_runtime *rt, uint64_t waited_ticks)
+{
+	return waited_ticks < rt->spin_ticks ? WAIT_LOOK
+	    : waited_ticks < rt->sleep_ticks ? WAIT_YIELD
+					     : WAIT_SLEEP;
 }
 
 void pinioni_runtime_log(struct pinion_runtime *rt, const char *format, ...)

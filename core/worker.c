@@ -292,18 +292,16 @@ idle(struct worker *w)
 	}
 	if (w->parked != 0 && give_parked(w))
 		return;
-	if (rt->mode == BOARD_SPIN)
-		return;
-	if (rt->mode == BOARD_YIELD) {
-		if (now - w->idle_since > YIELD_US * rt->ticks_us)
-			(void)sched_yield(); /* cannot fail on Linux */
-		if (now - w->idle_since < 100 * SPIN_US * rt->ticks_us)
-			return;
-	} else if (now - w->idle_since < SPIN_US * rt->ticks_us) {
-		return;
+	switch (runtime_wait_step(rt, now - w->idle_since)) {
+	case WAIT_LOOK:
+		break;
+	case WAIT_YIELD:
+		(void)sched_yield(); /* cannot fail on Linux */
+		break;
+	case WAIT_SLEEP:
+		if (w->outbox_messages == 0)
+			go_to_sleep(w);
 	}
-	if (w->outbox_messages == 0)
-		go_to_sleep(w);
 }
 
 /* ---- the turn ------------------------------------------------------------------------------- */

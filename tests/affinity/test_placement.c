@@ -107,6 +107,7 @@ by_default_siblings_stay_empty(void **state)
 	assert_cpus(7, (const int[]){ 2, 4, 6, 8, 10, 12, 14 });
 	assert_int_equal(plan.callers_cpu, 0);
 	assert_false(plan.shares_cores);
+	assert_int_equal(plan.cpu_count, 16);
 	assert_int_equal(plan.node_count, 2);
 	assert_int_equal(plan.workers[2].node, 0);
 	assert_int_equal(plan.workers[3].node, 1);

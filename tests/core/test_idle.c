@@ -10,9 +10,10 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 
-#include "core/clock.h"
+#include "core/runtime.h"
 
 static pinion_runtime *rt;
 static pinion_handle worker;
@@ -55,6 +56,16 @@ look(pinion_worker_status *sum)
 	}
 }
 
+/* Else a worker and a caller yield long before they sleep. */
+static void
+skip_without_two_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) < 2)
+		skip();
+}
+
 static void
 a_million_races_of_sleep_and_wake_lose_nothing(void **state)
 {
@@ -63,6 +74,7 @@ a_million_races_of_sleep_and_wake_lose_nothing(void **state)
 	pinion_port_status port;
 
 	(void)state;
+	skip_without_two_cpus();
 	look(&before);
 	for (uint64_t i = 0; i < n; i++) {
 		spin_for(next_random(&random) % (14 * us)); /* the worker sleeps after 10 us */
@@ -87,6 +99,7 @@ a_caller_that_sleeps_is_woken(void **state)
 	pinion_worker_status w;
 
 	(void)state;
+	skip_without_two_cpus();
 	for (uint64_t i = 0; i < n; i++) {
 		int64_t ns = (int64_t)(next_random(&random) % 30000); /* it sleeps after 10 us */
 
@@ -130,11 +143,64 @@ without_traffic_a_runtime_uses_next_to_nothing(void **state)
 		assert_true(used * 1000 < us * 2);
 }
 
+static void
+who_waits_looks_then_yields_then_sleeps(void **state)
+{
+	static struct pinion_runtime patient = { .spin_ticks = 10, .sleep_ticks = 20 };
+
+	(void)state;
+	assert_int_equal(runtime_wait_step(&patient, 9), WAIT_LOOK);
+	assert_int_equal(runtime_wait_step(&patient, 10), WAIT_YIELD);
+	assert_int_equal(runtime_wait_step(&patient, 19), WAIT_YIELD);
+	assert_int_equal(runtime_wait_step(&patient, 20), WAIT_SLEEP);
+}
+
+static void
+assert_mode(int workers, const char *idle, enum board_mode mode)
+{
+	uint64_t us;
+
+	assert_int_equal(pinion_start(&rt, .workers = workers, .idle = idle), 0);
+	us = rt->ticks_us;
+	assert_int_equal(rt->mode, mode);
+	assert_int_equal(rt->spin_ticks,
+	    mode == BOARD_SPIN        ? UINT64_MAX
+		: mode == BOARD_YIELD ? YIELD_US * us
+				      : SPIN_US * us);
+	assert_int_equal(rt->sleep_ticks, mode == BOARD_YIELD ? YIELD_MAX_US * us : rt->spin_ticks);
+	pinion_stop(rt);
+}
+
+static void
+adaptive_yields_when_workers_and_a_caller_outnumber_the_cpus(void **state)
+{
+	cpu_set_t before, two;
+
+	(void)state;
+	skip_without_two_cpus();
+	assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+	CPU_ZERO(&two);
+	for (size_t cpu = 0; CPU_COUNT(&two) < 2; cpu++)
+		if (CPU_ISSET(cpu, &before))
+			CPU_SET(cpu, &two);
+	assert_int_equal(sched_setaffinity(0, sizeof two, &two), 0);
+	assert_mode(1, NULL, BOARD_ADAPTIVE);
+	assert_mode(1, "adaptive", BOARD_ADAPTIVE);
+	assert_mode(2, NULL, BOARD_YIELD);
+	assert_mode(2, "adaptive", BOARD_YIELD);
+	assert_mode(3, "adaptive", BOARD_YIELD);
+	assert_mode(1, "yield", BOARD_YIELD);
+	assert_mode(1, "spin", BOARD_SPIN);
+	assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 int
 main(void)
 {
 	static char adaptive[] = "adaptive", yield[] = "yield";
 	struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_waits_looks_then_yields_then_sleeps),
+		cmocka_unit_test(adaptive_yields_when_workers_and_a_caller_outnumber_the_cpus),
 		cmocka_unit_test_prestate_setup_teardown(
 		    a_million_races_of_sleep_and_wake_lose_nothing, start, stop, adaptive),
 		cmocka_unit_test_prestate_setup_teardown(

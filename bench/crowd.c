@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * crowd - what a chain costs when its workers and its caller outnumber the cpus.
+ *
+ *   two cpus    caller -> worker 0 -> ... -> worker n - 1 -> caller      n = 1: a cpu each; 2, 3: too few
+ *
+ * Why       Who spins on a shared cpu holds up the one it waits for, and who sleeps at once has to be woken:
+ *           this shows what adaptive waiting makes of both.
+ * Method    Rounds of each number in turn; the other runtimes sleep. A chain is submitted whole, with one
+ *           stage a worker, and timed until its last result is read. What the process used of the cpus is
+ *           counted beside.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <pinion/pinion.h>
+
+#include "bench/kit/cpus.h"
+#include "bench/kit/median.h"
+#include "bench/kit/options.h"
+#include "bench/kit/ticks.h"
+
+enum {
+	EXIT_SKIPPED = 77,
+	WORKERS_MAX = 3,
+	ROUND_WARM = 64, /* chains; the first wakes who sleeps */
+	ROUND_CHAINS = 256
+};
+
+struct crowd {
+	unsigned workers;
+	pinion_runtime *rt;
+	pinion_port *port;
+	pinion_handle stages[WORKERS_MAX]; /* one a worker */
+	double *us;                        /* each chain */
+	size_t count;
+	double used_us, took_us; /* of the process, in all rounds */
+};
+
+/* ---- the application ------------------------------------------------------------------------ */
+
+static int
+add_one(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
+}
+
+static int
+where(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_request_worker(req));
+}
+
+static const pinion_deployment stage = {
+	.name = "Stage",
+	.methods = PINION_METHODS(
+	    PINION_METHOD(PINION_CALL, add_one, .params = PINION_PARAMS(PINION_U64("x")),
+		.returns = PINION_RETURNS_U64),
+	    PINION_METHOD("where", where, .returns = PINION_RETURNS_U64)),
+};
+
+static pinion_node *
+build(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &stage, PINION_ARGS());
+}
+
+/* ---- start ---------------------------------------------------------------------------------- */
+
+/* Where the runtime puts replicas is its business: enough of them, and each is asked. */
+static int
+place_stages(struct crowd *c, pinion_diag *diag)
+{
+	bool have[WORKERS_MAX] = { false };
+	unsigned missing = c->workers;
+	int err = 0;
+
+	for (unsigned i = 0; i < 4 * WORKERS_MAX && err == 0 && missing != 0; i++) {
+		char name[16];
+		pinion_handle h;
+		pinion_response r;
+		uint64_t w = 0;
+
+		(void)snprintf(name, sizeof name, "stage-%u", i);
+		err = pinion_run(c->rt, build, &h, .name = name, .diag = diag);
+		if (err != 0)
+			break;
+		r = pinion_call_on(c->port, pinion_method_of(h, "where"), PINION_ARGS());
+		err = pinion_result_on(c->port, r, &w);
+		pinion_release_on(c->port, r);
+		if (err != 0 || w >= c->workers || have[w])
+			continue;
+		have[w] = true;
+		c->stages[w] = h;
+		missing--;
+	}
+	return err != 0 ? err : missing != 0 ? -ENOENT : 0;
+}
+
+static int
+start(struct crowd *c, const struct options *o, pinion_diag *diag)
+{
+	int err =
+	    pinion_start(&c->rt, .workers = (int32_t)c->workers, .idle = o->idle, .diag = diag);
+
+	if (err == 0)
+		err = pinion_port_open(c->rt, &c->port);
+	if (err == 0)
+		err = place_stages(c, diag);
+	if (err != 0)
+		return err;
+	c->us = malloc((size_t)o->rounds * ROUND_CHAINS * sizeof *c->us);
+	return c->us == NULL ? -ENOMEM : 0;
+}
+
+static void
+stop(struct crowd *c)
+{
+	if (c->port != NULL)
+		pinion_port_close(c->port);
+	pinion_stop(c->rt);
+	free(c->us);
+}
+
+/* ---- rounds --------------------------------------------------------------------------------- */
+
+static bool
+make_chain(const struct crowd *c, uint64_t x)
+{
+	pinion_response r[WORKERS_MAX];
+	uint64_t got = 0;
+	int err;
+
+	r[0] = pinion_call_on(c->port, c->stages[0], PINION_ARGS(x));
+	for (unsigned k = 1; k < c->workers; k++)
+		r[k] = pinion_call_on(c->port, c->stages[k], PINION_ARGS(r[k - 1]));
+	err = pinion_result_on(c->port, r[c->workers - 1], &got);
+	for (unsigned k = 0; k < c->workers; k++)
+		pinion_release_on(c->port, r[k]);
+	return err == 0 && got == x + c->workers;
+}
+
+static double
+used_us(void)
+{
+	struct rusage u;
+
+	(void)getrusage(RUSAGE_SELF, &u); /* cannot fail with this pointer */
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+	    (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+static bool
+make_round(struct crowd *c)
+{
+	double used = 0;
+	uint64_t start_ns = 0;
+	bool right = true;
+
+	for (uint64_t i = 0; i < ROUND_WARM + ROUND_CHAINS; i++) {
+		uint64_t before = ticks_monotonic_ns();
+
+		if (i == ROUND_WARM) {
+			used = used_us();
+			start_ns = before = ticks_monotonic_ns();
+		}
+		right = make_chain(c, i) && right;
+		if (i >= ROUND_WARM)
+			c->us[c->count++] = (double)(ticks_monotonic_ns() - before) / 1e3;
+	}
+	c->took_us += (double)(ticks_monotonic_ns() - start_ns) / 1e3;
+	c->used_us += used_us() - used;
+	return right;
+}
+
+/* Else they would take cpus from the next. Ended by their workers; those told to spin are not waited for. */
+static void
+let_sleep(const struct crowd *c, const char *idle)
+{
+	pinion_worker_status status;
+
+	for (unsigned i = 0; i < c->workers && strcmp(idle, "spin") != 0; i++)
+		do {
+			(void)sched_yield();                         /* cannot fail on Linux */
+			(void)pinion_worker_look(c->rt, i, &status); /* fills status */
+		} while (!status.asleep);
+}
+
+static void
+print(const struct crowd *c, bool json)
+{
+	double used = 100 * c->used_us / c->took_us;
+
+	median_sort(c->us, c->count);
+	printf(json ? "{\"bench\": \"crowd\", \"workers\": %u, \"cpus\": %d, \"p50_us\": %.2f, "
+		      "\"p99_us\": %.2f, \"p999_us\": %.2f, \"used_percent\": %.0f}\n"
+		    : "%8u %6d %8.2f %8.2f %8.2f %8.0f %%\n",
+	    c->workers, CPUS, quantile(c->us, c->count, 0.5), quantile(c->us, c->count, 0.99),
+	    quantile(c->us, c->count, 0.999), used);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { .idle = "adaptive" };
+	struct crowd crowds[WORKERS_MAX] = { { .workers = 1 }, { .workers = 2 }, { .workers = 3 } };
+	pinion_diag diag = { "" };
+	int cpus[CPUS], err = 0;
+	bool ok = true;
+
+	pinioni_options_read(argc, argv, "Chains whose workers and caller outnumber two cpus.", &o);
+	if (!pinioni_cpus_choose(cpus)) {
+		fprintf(stderr, "crowd: skipped: this needs two cpus\n");
+		return EXIT_SKIPPED;
+	}
+	for (unsigned i = 0; i < WORKERS_MAX && err == 0; i++) {
+		err = start(&crowds[i], &o, &diag);
+		if (err == 0)
+			let_sleep(&crowds[i], o.idle);
+	}
+	if (err != 0)
+		fprintf(stderr, "crowd: %s: %s\n", strerror(-err), diag.text);
+	for (unsigned k = 0; k < o.rounds && err == 0 && ok; k++)
+		for (unsigned i = 0; i < WORKERS_MAX && ok; i++) {
+			ok = make_round(&crowds[i]);
+			let_sleep(&crowds[i], o.idle);
+		}
+	if (!ok)
+		fprintf(stderr, "crowd: wrong answers\n");
+	if (err == 0 && ok && !o.json)
+		printf(" workers   cpus   p50 us      p99    p99.9   of a cpu\n");
+	for (unsigned i = 0; i < WORKERS_MAX; i++) {
+		if (err == 0 && ok)
+			print(&crowds[i], o.json);
+		stop(&crowds[i]);
+	}
+	return err == 0 && ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
