@@ -4,9 +4,11 @@
  */
 #include "affinity/pin.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 int
@@ -19,6 +21,31 @@ pinioni_thread_pin(int cpu)
 	CPU_ZERO(&set);
 	CPU_SET((size_t)cpu, &set);
 	return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
+}
+
+void
+pinioni_thread_off_cpu(int cpu, void (*run)(void *arg), void *arg)
+{
+	cpu_set_t before, others;
+	bool moved;
+
+	assert(cpu >= 0);
+	CPU_ZERO(&before);
+	(void)sched_getaffinity(0, sizeof before, &before); /* if refused: none, so not moved */
+	others = before;
+	CPU_CLR((size_t)cpu, &others);
+	moved = sched_setaffinity(0, sizeof others, &others) == 0; /* refused for no cpu at all */
+	run(arg);
+	if (moved)
+		(void)sched_setaffinity(0, sizeof before, &before); /* was so before */
+}
+
+int
+pinioni_thread_cpu(void)
+{
+	int cpu = sched_getcpu();
+
+	return cpu < 0 ? 0 : cpu;
 }
 
 unsigned

@@ -106,8 +106,8 @@ place_stages(struct crowd *c, pinion_diag *diag)
 static int
 start(struct crowd *c, const struct options *o, pinion_diag *diag)
 {
-	int err =
-	    pinion_start(&c->rt, .workers = (int32_t)c->workers, .idle = o->idle, .diag = diag);
+	int err = pinion_start(
+	    &c->rt, .workers = (int32_t)c->workers, .idle = o->idle, .poll = o->poll, .diag = diag);
 
 	if (err == 0)
 		err = pinion_port_open(c->rt, &c->port);

@@ -33,11 +33,12 @@ enum {
 	KEY_NAME,
 	KEY_NO_HTTP,
 	KEY_WORKERS,
-	KEY_IDLE
+	KEY_IDLE,
+	KEY_POLL
 };
 
 struct run {
-	const char *file, *host, *route_prefix, *name, *idle;
+	const char *file, *host, *route_prefix, *name, *idle, *poll;
 	int port, workers;
 	bool no_http;
 	pinion_pair *pairs; /* room for every argument */
@@ -102,6 +103,9 @@ parse(int key, char *arg, struct argp_state *state)
 	case KEY_IDLE:
 		run->idle = arg;
 		return 0;
+	case KEY_POLL:
+		run->poll = arg;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (run->file == NULL)
 			run->file = arg;
@@ -126,6 +130,8 @@ static const struct argp_option options[] = {
 	{ "workers", KEY_WORKERS, "NUMBER", 0, "Worker threads (a core each but one)", 0 },
 	{ "idle", KEY_IDLE, "STRATEGY", 0,
 	    "When a worker has nothing to do: adaptive (spin, then sleep), spin or yield", 0 },
+	{ "poll", KEY_POLL, "PACE", 0,
+	    "Between two looks of who waits: auto (tried at start), clock, pause or tight", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -241,8 +247,8 @@ run_builder(const struct run *run, pinion_builder *builder, struct watcher *watc
 	pinion_diag diag = { "" };
 	int code;
 
-	if (pinion_start(&rt, .workers = run->workers, .idle = run->idle, .log = log_line,
-		.diag = &diag) != 0)
+	if (pinion_start(&rt, .workers = run->workers, .idle = run->idle, .poll = run->poll,
+		.log = log_line, .diag = &diag) != 0)
 		return complain(&diag);
 	if (pinion_run(rt, builder, &handle, .name = run->name, .route_prefix = run->route_prefix,
 		.config = &config, .diag = &diag) != 0)

@@ -31,6 +31,12 @@ enum {
 	    4096, /* idle turns, until placeholders are looked at: their calls may have failed elsewhere */
 	STARVED_MS = 1000, /* without memory for a call, before it fails */
 
+	TRIAL_MS = 3,        /* for each side: six times what it takes under one L3 */
+	TRIAL_HOMES = 16,    /* pairs of lines: batches at each pace */
+	TRIAL_HOMES_MIN = 5, /* done in time: a median of fewer says little */
+	TRIAL_TRIPS = 32,    /* round trips a batch */
+	TRIAL_WARM = 8,      /* before it: the lines come, and both sides take its pace */
+
 	LANES_HOT = 8,   /* polled every turn, */
 	LANES_KEPT = 4,  /* of these so many although they are quiet */
 	LANE_WARM = 64,  /* turns between two doorbells of a lane that is polled then */
@@ -48,6 +54,7 @@ enum {
 	SPIN_US = 10,       /* before an adaptive waiter sleeps */
 	YIELD_US = 1,       /* before a yielding waiter yields */
 	YIELD_MAX_US = 100, /* before it sleeps: twice what a sleep costs (docs/design/sleep.md) */
+	PACE_LOOKS = 16,    /* to the next look at the clock, at a pace that reads none */
 	SLEEP_MAX_MS = 100, /* bounds the harm of a lost wake-up */
 	PARKED_SLEEP_MS = 1 /* surplus looks for an idle sibling: nobody rings for that */
 };

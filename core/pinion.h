@@ -198,7 +198,8 @@ typedef struct pinion_clock {
 pinion_clock pinion_clock_monotonic(void);
 /* The time stamp counter in nanoseconds, without the kernel's page; where it is not steady, as above. */
 pinion_clock pinion_clock_tsc(void);
-/* What goes wrong where no caller can be told; called from any thread, also from workers. */
+/* What goes wrong where no caller can be told, and what start found out; called from any thread, also from
+ * workers. */
 typedef void pinion_log_fn(void *arg, const char *line);
 
 typedef struct pinion_start_options {
@@ -211,6 +212,9 @@ typedef struct pinion_start_options {
 	/* How long who waits looks: "adaptive": 10 us, then it sleeps; but if workers and a caller outnumber
 	 * the cpus, as "yield". "yield": 1 us, then it yields, and sleeps after 100 us. "spin": for ever. */
 	const char *idle;
+	/* What it does between two looks: "clock" (reads it), "pause", "tight" (nothing). "auto": one of
+	 * these, once or more; tried at start with threads of its own and two cpus, else "clock". */
+	const char *poll;
 	int32_t slots;      /* calls outstanding per port; 1024, at most 65535 */
 	int32_t lane_cells; /* messages per lane, a power of two; 1024 */
 	int64_t

@@ -2,7 +2,7 @@
 /*
  * core/result.c - waiting for results, reading them, giving them back.
  *
- * A foreign thread polls its slot, paced by the clock, then sleeps on its port's bell; a handler is
+ * A foreign thread polls its slot at the runtime's pace, then sleeps on its port's bell; a handler is
  * suspended; the driver of a caller-driven runtime runs turns of its worker.
  */
 #include <errno.h>
@@ -45,7 +45,8 @@ static int
 wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64_t limit_ns)
 {
 	struct pinion_runtime *rt = port->runtime;
-	uint64_t start = clock_ticks();
+	struct pacing pacing = runtime_pacing(rt);
+	uint64_t start = pacing.now;
 	uint64_t started_ns = limit_ns == UINT64_MAX ? 0 : clock_now(&rt->clock);
 	unsigned idle = 0;
 	int at;
@@ -67,8 +68,7 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 				return -EAGAIN;
 			continue;
 		}
-		/* Read in every mode: a tighter poll takes the line back while the callee still writes it. */
-		switch (runtime_wait_step(rt, clock_ticks() - start)) {
+		switch (runtime_wait_step(rt, pace_step(&pacing) - start)) {
 		case WAIT_LOOK:
 			break;
 		case WAIT_YIELD:

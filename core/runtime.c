@@ -110,6 +110,27 @@ set_patience(struct pinion_runtime *rt)
 		rt->spin_ticks = rt->sleep_ticks = UINT64_MAX;
 }
 
+static int
+pace_of(const pinion_start_options *o, enum pace *pace)
+{
+	static const struct {
+		const char *name;
+		enum pace pace;
+	} names[] = { { "auto", PACE_AUTO }, { "clock", PACE_CLOCK }, { "pause", PACE_PAUSE },
+		{ "tight", PACE_TIGHT } };
+
+	*pace = PACE_AUTO;
+	for (unsigned i = 0; o->poll != NULL && i < 4; i++)
+		if (strcmp(names[i].name, o->poll) == 0) {
+			*pace = names[i].pace;
+			return 0;
+		}
+	return o->poll == NULL
+	    ? 0
+	    : refuse(o, -EINVAL, "poll is \"%s\": \"auto\", \"clock\", \"pause\" or \"tight\"",
+		  o->poll);
+}
+
 static void
 read_mappings_max(struct pinion_runtime *rt)
 {
@@ -144,15 +165,23 @@ place_workers(struct pinion_runtime *rt, const pinion_start_options *o)
 	bool driven = o->workers == PINION_CALLER_DRIVEN;
 	struct topology topology;
 	struct placement plan;
+	enum pace pace;
 	int err;
 
 	pinioni_topology_load(&topology);
 	pinioni_placement_plan(
 	    &topology, driven ? 1 : (unsigned)o->workers, !o->no_pin && !driven, &plan);
 	err = mode_of(o, plan.worker_count >= plan.cpu_count, &rt->mode);
+	if (err == 0)
+		err = pace_of(o, &pace);
 	if (err != 0)
 		return err;
 	set_patience(rt);
+	/* Both sides of a trial have to run at once. */
+	rt->tries_paces = pace == PACE_AUTO && !driven && plan.cpu_count > 1;
+	/* relaxed: there are no other threads yet. */
+	atomic_store_explicit(
+	    &rt->pace, pace == PACE_AUTO ? PACE_CLOCK : pace, memory_order_relaxed);
 	rt->worker_count = plan.worker_count;
 	rt->node_count = plan.node_count;
 	rt->workers = pinioni_heap_take(&rt->heap, rt->worker_count * sizeof *rt->workers);
@@ -191,6 +220,53 @@ read_options(struct pinion_runtime *rt, const pinion_start_options *o)
 	rt->log_arg = o->log_arg;
 	read_mappings_max(rt);
 	return place_workers(rt, o);
+}
+
+/* ---- pace ----------------------------------------------------------------------------------- */
+
+static void
+say_paces(struct pinion_runtime *rt, enum pace chosen, const uint64_t ticks[PACES])
+{
+	char text[160] = "";
+	size_t at = 0;
+
+	for (unsigned i = 0; i < PACES && at < sizeof text; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %.0f%s",
+		    i == 0 ? "" : ", ", pinioni_paces[i].name,
+		    (double)ticks[i] * 1000 / (double)(TRIAL_TRIPS * rt->ticks_us),
+		    i == 0 ? " ns" : "");
+	pinioni_runtime_log(rt, "polls: %s (%s)", pinioni_paces[chosen].name, text);
+}
+
+static void
+answer_trial(struct worker *w, void *trial)
+{
+	(void)w;
+	pinioni_pace_answer(trial);
+}
+
+/* With a worker that has a thread. Without a verdict it stays as it is. */
+static void
+try_paces(struct pinion_runtime *rt, struct worker *w)
+{
+	struct pace_trial trial = { .limit_ticks = TRIAL_MS * 1000 * rt->ticks_us };
+	struct control letter = { .run = answer_trial, .arg = &trial };
+	uint64_t ticks[PACES];
+	enum pace chosen;
+	bool is_done;
+
+	pinioni_worker_control_send(w, &letter);
+	is_done = pinioni_pace_try(&trial, ticks);
+	pinioni_worker_control_wait(w, &letter);
+	if (!is_done) {
+		pinioni_runtime_log(rt, "polls: %s (no trial: worker 0 answered too late)",
+		    pinioni_paces[PACE_CLOCK].name);
+		return;
+	}
+	chosen = pinioni_pace_choose(ticks);
+	/* relaxed: as where it is read. */
+	atomic_store_explicit(&rt->pace, chosen, memory_order_relaxed);
+	say_paces(rt, chosen, ticks);
 }
 
 /* ---- start ---------------------------------------------------------------------------------- */
@@ -237,6 +313,8 @@ start_threads(struct pinion_runtime *rt)
 		err = -pthread_create(&w->thread, NULL, pinioni_worker_main, w);
 		if (err != 0)
 			w->has_thread = false;
+		else if (i == 0 && rt->tries_paces)
+			try_paces(rt, w); /* the others would want the cpus */
 	}
 	return err;
 }

@@ -17,6 +17,7 @@
 #include "affinity/placement.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "core/pace.h"
 #include "core/rcu.h"
 #include "core/reclaim.h"
 #include "core/registry.h"
@@ -41,13 +42,14 @@ struct pinion_runtime {
 	unsigned index;
 	char name[16];
 	_Atomic uint32_t phase;
-	uint32_t mode;        /* enum board_mode */
-	uint64_t spin_ticks;  /* that who waits only looks; then it yields */
-	uint64_t sleep_ticks; /* after which it sleeps */
+	uint32_t mode;         /* enum board_mode */
+	_Atomic uint32_t pace; /* enum pace; W start  R who waits */
+	uint64_t spin_ticks;   /* that who waits only looks; then it yields */
+	uint64_t sleep_ticks;  /* after which it sleeps */
 	uint32_t slots, lane_cells;
 	size_t arena_bytes, stack_size;
 	int64_t drain_ns;
-	bool prefault, huge_pages, is_listed;
+	bool prefault, huge_pages, tries_paces, is_listed;
 	_Atomic uint32_t said; /* W and R any thread: what the log has heard, core/grant.c */
 	pinion_clock clock;
 	uint64_t ticks_us;
@@ -96,6 +98,13 @@ runtime_phase(const struct pinion_runtime *rt)
 {
 	/* N */
 	return (enum runtime_phase)atomic_load_explicit(&rt->phase, memory_order_acquire);
+}
+
+static inline struct pacing
+runtime_pacing(const struct pinion_runtime *rt)
+{
+	/* relaxed: a worker that already polls may see the trial's choice later. */
+	return pacing_begin((enum pace)atomic_load_explicit(&rt->pace, memory_order_relaxed));
 }
 
 /* What to do after having looked in vain for that long. */

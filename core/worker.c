@@ -283,16 +283,16 @@ static void
 idle(struct worker *w)
 {
 	struct pinion_runtime *rt = w->runtime;
-	uint64_t now = clock_ticks();
 
 	if (w->idle_since == 0) {
-		w->idle_since = now;
+		w->pacing = runtime_pacing(rt);
+		w->idle_since = w->pacing.now;
 		pinioni_worker_publish_depth(w, 0);
 		return;
 	}
 	if (w->parked != 0 && give_parked(w))
 		return;
-	switch (runtime_wait_step(rt, now - w->idle_since)) {
+	switch (runtime_wait_step(rt, pace_step(&w->pacing) - w->idle_since)) {
 	case WAIT_LOOK:
 		break;
 	case WAIT_YIELD:
@@ -424,6 +424,31 @@ pinioni_worker_ring(struct pinion_runtime *rt, unsigned worker)
 }
 
 void
+pinioni_worker_control_send(struct worker *w, struct control *c)
+{
+	/* relaxed: tried again when it moved. */
+	c->next = atomic_load_explicit(&w->mail, memory_order_relaxed);
+	/* B; relaxed on failure: c->next is what was read. */
+	while (!atomic_compare_exchange_weak_explicit(
+	    &w->mail, &c->next, c, memory_order_release, memory_order_relaxed))
+		continue;
+	bell_order();
+	pinioni_worker_ring(w->runtime, w->index);
+}
+
+void
+pinioni_worker_control_wait(struct worker *w, struct control *c)
+{
+	/* B; ended by the worker, whose death is this process's. */
+	while (atomic_load_explicit(&c->done, memory_order_acquire) == 0) {
+		if (w->has_thread)
+			(void)pinioni_futex_wait(&c->done, 0, (uint64_t)SLEEP_MAX_MS * 1000000);
+		else
+			(void)pinioni_worker_turn(w);
+	}
+}
+
+void
 pinioni_worker_control(struct worker *w, void (*run)(struct worker *w, void *arg), void *arg)
 {
 	struct control c = { .run = run, .arg = arg };
@@ -432,21 +457,8 @@ pinioni_worker_control(struct worker *w, void (*run)(struct worker *w, void *arg
 		run(w, arg);
 		return;
 	}
-	/* relaxed: tried again when it moved. */
-	c.next = atomic_load_explicit(&w->mail, memory_order_relaxed);
-	/* B; relaxed on failure: c.next is what was read. */
-	while (!atomic_compare_exchange_weak_explicit(
-	    &w->mail, &c.next, &c, memory_order_release, memory_order_relaxed))
-		continue;
-	bell_order();
-	pinioni_worker_ring(w->runtime, w->index);
-	/* B; ended by the worker, whose death is this process's. */
-	while (atomic_load_explicit(&c.done, memory_order_acquire) == 0) {
-		if (w->has_thread)
-			(void)pinioni_futex_wait(&c.done, 0, (uint64_t)SLEEP_MAX_MS * 1000000);
-		else
-			(void)pinioni_worker_turn(w);
-	}
+	pinioni_worker_control_send(w, &c);
+	pinioni_worker_control_wait(w, &c);
 }
 
 int

@@ -24,6 +24,7 @@
 
 #include "core/fiber.h"
 #include "core/memory.h"
+#include "core/pace.h"
 #include "core/port.h"
 #include "core/request.h"
 #include "shm/board.h"
@@ -141,14 +142,18 @@ struct worker {
 	struct stranger *strangers;
 	bool leave; /* back to thread_stack after this turn */
 	bool canceling;
-	uint64_t idle_since; /* ticks; 0: busy */
-	unsigned work;       /* done in this turn */
+	uint64_t idle_since;  /* ticks; 0: busy */
+	struct pacing pacing; /* since then */
+	unsigned work;        /* done in this turn */
 };
 
 /* Siblings give their surplus to a worker of depth 0. starting: requests about to run. */
 void pinioni_worker_publish_depth(struct worker *w, uint32_t starting);
 /* Runs it on the worker's thread, and waits. In caller-driven mode: on this one. */
 void pinioni_worker_control(struct worker *w, void (*run)(struct worker *w, void *arg), void *arg);
+/* The same in two, by another thread than the worker's. The letter is lent until the wait is over. */
+void pinioni_worker_control_send(struct worker *w, struct control *letter);
+void pinioni_worker_control_wait(struct worker *w, struct control *letter);
 int pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
     __attribute__((warn_unused_result));
 void pinioni_worker_deinit(struct worker *w);

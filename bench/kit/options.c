@@ -30,6 +30,9 @@ parse(int key, char *arg, struct argp_state *state)
 	case 'i':
 		o->idle = arg;
 		return 0;
+	case 'p':
+		o->poll = arg;
+		return 0;
 	case 'c':
 		o->commit = arg;
 		return 0;
@@ -51,6 +54,8 @@ pinioni_options_read(int argc, char **argv, const char *doc, struct options *o)
 		{ "json", 'j', NULL, 0, "JSON instead of a table", 0 },
 		{ "rounds", 'r', "N", 0, "Turns of each system (200)", 0 },
 		{ "idle", 'i', "NAME", 0, "How workers wait: adaptive (default), yield, spin", 0 },
+		{ "poll", 'p', "NAME", 0,
+		    "What lies between two looks: auto (default), clock, pause, tight", 0 },
 		{ "commit", 'c', "ID", 0, "What was measured, for the first line", 0 },
 		{ 0 },
 	};

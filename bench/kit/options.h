@@ -10,7 +10,7 @@
 struct options {
 	bool quick, json;
 	unsigned rounds;
-	const char *idle, *commit;
+	const char *idle, *poll, *commit;
 };
 
 /* doc: one line for --help. Exits by itself when they make no sense, or with --help and --version. */

@@ -100,6 +100,7 @@ pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned
 	options.workers = (int)workers;
 	if (options.idle == NULL)
 		options.idle = k->options.idle;
+	options.poll = k->options.poll;
 	options.diag = &r->diag;
 	err = pinion_start_with(&options);
 	if (err == 0)

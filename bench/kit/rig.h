@@ -31,7 +31,7 @@ struct rig {
 /* What a handler does of a turn: drives it, on its own worker. */
 typedef void rig_work(void *arg, struct turn *turn);
 
-/* options: of these, workers, name, idle and diag are set here. False: it did not start, and why was said. */
+/* options: of these, workers, name, idle, poll and diag are set here. False: it did not start, and why was said. */
 bool pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned workers,
     pinion_start_options options) __attribute__((warn_unused_result));
 void pinioni_rig_stop(struct rig *r);

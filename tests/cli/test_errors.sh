@@ -11,7 +11,8 @@ apps=$2
 refused() {
 	local pattern=$1 status=0
 	shift
-	"$pinion" run "$@" >"$tmp/out" 2>"$tmp/err" || status=$?
+	"$pinion" run "$@" >"$tmp/out" 2>"$tmp/all" || status=$?
+	grep -v '^pinion: polls: ' "$tmp/all" >"$tmp/err" || true # the log's, and no error
 	printf 'pinion run %s\n   %s\n' "$*" "$(cat "$tmp/err")"
 	expect 1 "$status"
 	expect "" "$(cat "$tmp/out")"
@@ -40,6 +41,7 @@ refused "pinion run: 'x' is not a number *" "$apps" --port=x
 refused "pinion run: '65536' is not a number *" "$apps" --port=65536
 refused "pinion run: '0' is not a number *" "$apps" --workers=0
 refused "pinion run: *idle*" "$apps" --idle=fast
+refused "pinion run: *poll*" "$apps" --poll=fast
 refused "pinion run: *name is empty" "$apps" --name=
 refused "pinion run: *name has a control character" "$apps" --name=$'two\nlines'
 refused "pinion run: *\"/-/healthz\" cannot be: *" "$apps" --route-prefix=/-/healthz

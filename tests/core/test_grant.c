@@ -61,6 +61,7 @@ call_once(pinion_start_options options)
 	options.size_ = sizeof options;
 	options.log = keep_line;
 	options.log_arg = heard;
+	options.poll = "clock"; /* of which the log says nothing */
 	options.slots = 64;
 	options.arena_bytes = 1 << 20;
 	if (pinion_start_with(&options) != 0)
@@ -283,7 +284,8 @@ start_before_real_time(void)
 	pinion_port *port;
 	int err;
 
-	if (pinion_start(&rt, .workers = 1, .log = keep_line, .log_arg = heard) != 0)
+	if (pinion_start(&rt, .workers = 1, .poll = "clock", .log = keep_line, .log_arg = heard) !=
+	    0)
 		return 2;
 	if (sched_setscheduler(0, SCHED_FIFO, &priority) != 0)
 		return SKIPPED;
