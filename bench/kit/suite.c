@@ -12,6 +12,8 @@ static const struct turn_size sizes[] = {
 	[CALLS_NS] = { .warm = 256, .blocks = 16, .block_calls = 64, .singles = 256 },
 	[CALLS_US] = { .warm = 32, .blocks = 8, .block_calls = 16, .singles = 64 },
 	[CALLS_SLOW] = { .warm = 8, .blocks = 4, .block_calls = 4, .singles = 16 },
+	[CALLS_PIPED] = { .warm = 1024, .blocks = 16, .block_calls = 1024 },
+	[CALLS_CROWD] = { .warm = 4096, .blocks = 4, .block_calls = 32768 },
 };
 
 enum {

@@ -14,9 +14,11 @@
 #include "bench/kit/series.h"
 
 enum system_pace {
-	CALLS_NS,  /* some hundred a call: blocks of 64 */
-	CALLS_US,  /* microseconds */
-	CALLS_SLOW /* tens of them */
+	CALLS_NS,   /* some hundred a call: blocks of 64 */
+	CALLS_US,   /* microseconds */
+	CALLS_SLOW, /* tens of them */
+	CALLS_PIPED, /* tens of ns, many under way: blocks of so many that filling up does not show */
+	CALLS_CROWD /* the same, by threads that take turns on a cpu: blocks of many turns */
 };
 
 struct system {
