@@ -27,6 +27,7 @@ struct row {
 	uint64_t samples;
 	double value; /* what the row is about */
 	const char *unit;
+	double each;                       /* the share of one of its parts, in the same unit */
 	double p50, p99, p999, p9999, max; /* ns */
 	double rate;                       /* a second */
 	double ratio;

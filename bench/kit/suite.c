@@ -91,6 +91,7 @@ add_row(struct report *r, const struct system *s, const struct summary *sum, enu
 		.p999 = sum->p999,
 		.p9999 = sum->p9999,
 		.max = sum->max,
+		.each = s->parts == 0 ? 0 : sum->middle_ns / s->parts,
 		.rate = 1e9 / sum->middle_ns,
 		.ratio = sum->ratio,
 		.bound = s->bound };

@@ -26,6 +26,7 @@ struct system {
 	unsigned payload_bytes;
 	enum system_pace pace;
 	bool is_rate;     /* of pipelined calls: the ratio is of rates */
+	unsigned parts;   /* that a call consists of: what each costs is shown, too; 0: it is one */
 	unsigned against; /* index of the system that the ratio is to */
 	double bound;
 	/* What the turn needs running, and nothing else does; NULL: nothing. False: it cannot. */

@@ -48,6 +48,10 @@ print_row(const struct row *row)
 {
 	printf("  %-38s %8llu", row->name, (unsigned long long)row->samples);
 	print_value(row);
+	if (row->each == 0)
+		printf(" %7s", "-");
+	else
+		printf(" %7.1f", row->each);
 	if (row->ratio == 0)
 		printf(" %6s", "-");
 	else
@@ -68,8 +72,8 @@ print_heading(const char *bench, const char *placement)
 
 	(void)snprintf(heading, sizeof heading, "%s%s%s", bench, placement == NULL ? "" : ", ",
 	    placement == NULL ? "" : placement);
-	printf("\n%-40s %8s %9s %-5s %6s %8s %8s %8s %9s   %s\n", heading, "samples", "", "",
-	    "ratio", "p50", "p99", "p99.9", "max", "bound");
+	printf("\n%-40s %8s %9s %-5s %7s %6s %8s %8s %8s %9s   %s\n", heading, "samples", "", "",
+	    "each", "ratio", "p50", "p99", "p99.9", "max", "bound");
 }
 
 static bool
