@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum {
 	PROBE_BATCHES = 8,
 	PROBE_PINGS = 32,
 	PROBE_WARM = 64,
 	PROBE_ALL = PROBE_WARM + PROBE_BATCHES * PROBE_PINGS,
-	LIMIT_NS = 1000000000 /* that a ping waits */
+	LIMIT_NS = 1000000000,   /* that a ping waits */
+	PROGRESS_NS = 2000000000 /* between two lines for whoever waits */
 };
 
 /* A port has two, and some programs open hundreds. */
@@ -55,6 +57,19 @@ void
 pinioni_kit_stop(struct kit *k)
 {
 	pinioni_far_stop(&k->far);
+}
+
+void
+pinioni_kit_progress(struct kit *k, unsigned round, unsigned rounds)
+{
+	uint64_t now = ticks_monotonic_ns();
+
+	if (k->said_ns == 0)
+		k->said_ns = now;
+	if (now - k->said_ns < PROGRESS_NS || isatty(STDERR_FILENO) == 0)
+		return;
+	fprintf(stderr, "%s: round %u of %u\n", k->bench, round, rounds);
+	k->said_ns = now;
 }
 
 static void

@@ -27,13 +27,16 @@ struct kit {
 	struct far far;
 	struct pingpong lines;
 	struct rawpair raw;
-	uint64_t count; /* pings of this turn */
+	uint64_t count;   /* pings of this turn */
+	uint64_t said_ns; /* when progress was last shown; 0: never asked */
 };
 
 /* doc: one line for --help. 0, or the exit code, and why was said. */
 int pinioni_kit_start(struct kit *k, const char *bench, const char *doc, int argc, char **argv)
     __attribute__((warn_unused_result));
 void pinioni_kit_stop(struct kit *k);
+/* A line on a terminal's stderr every two seconds, for whoever waits. */
+void pinioni_kit_progress(struct kit *k, unsigned round, unsigned rounds);
 
 /* Round trip of tight ping-pongs, ns; the quickest of some batches: it says where the cpus are. 0: no answer. */
 double pinioni_kit_probe(struct kit *k);

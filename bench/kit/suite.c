@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static const struct turn_size sizes[] = {
 	[CALLS_NS] = { .warm = 256, .blocks = 16, .block_calls = 64, .singles = 256 },
@@ -15,23 +14,6 @@ static const struct turn_size sizes[] = {
 	[CALLS_PIPED] = { .warm = 1024, .blocks = 16, .block_calls = 1024 },
 	[CALLS_CROWD] = { .warm = 4096, .blocks = 4, .block_calls = 32768 },
 };
-
-enum {
-	PROGRESS_NS = 2000000000 /* between two lines for whoever waits */
-};
-
-static void
-show_progress(const struct kit *k, unsigned round, uint64_t *said)
-{
-	uint64_t now = ticks_monotonic_ns();
-
-	if (*said == 0)
-		*said = now;
-	if (now - *said < PROGRESS_NS || isatty(STDERR_FILENO) == 0)
-		return;
-	fprintf(stderr, "%s: round %u of %u\n", k->bench, round, k->options.rounds);
-	*said = now;
-}
 
 static bool
 take_turn(struct kit *k, const struct system *s, struct series *series, double raw_ns[2])
@@ -62,12 +44,10 @@ take_turn(struct kit *k, const struct system *s, struct series *series, double r
 static bool
 run_rounds(struct kit *k, const struct system *systems, struct series *series, unsigned count)
 {
-	uint64_t said = 0;
-
 	for (unsigned round = 0; round < k->options.rounds; round++) {
 		double raw_ns[2] = { pinioni_kit_probe(k) };
 
-		show_progress(k, round, &said);
+		pinioni_kit_progress(k, round, k->options.rounds);
 		for (unsigned i = 0; i < count; i++)
 			if (!take_turn(k, &systems[i], &series[i], raw_ns))
 				return false;
