@@ -72,13 +72,15 @@ pinioni_call_method(pinion_port *port, pinion_handle handle, pinion_response *fa
 	return NULL;
 }
 
-/* Ties in turn. route->count is not 0. */
+/* Ties in turn. Of many, some: those whose turn is next; one that has nothing to do ends the search. route->count is
+ * not 0. */
 __attribute__((noinline)) static uint32_t
 least_loaded(const pinion_port *port, struct directory_copy *route)
 {
 	uint32_t best = route->first, least = UINT32_MAX;
+	uint32_t looks = route->count < LEAST_OF ? route->count : LEAST_OF;
 
-	for (uint32_t i = 0; i < route->count; i++) {
+	for (uint32_t i = 0; i < looks && least != 0; i++) {
 		uint32_t at = route->turn + i;
 		uint32_t r = route->first + (at < route->count ? at : at - route->count);
 
@@ -195,7 +197,7 @@ static void
 count_sent(pinion_port *port, struct slot_note *note, uint32_t replica, unsigned worker)
 {
 	note->home = (uint16_t)worker;
-	note->replica = replica;
+	note->replica = (uint16_t)replica;
 	port->inflight[replica]++;
 }
 
@@ -242,7 +244,11 @@ attach(struct worker *w, struct slot_note *note, uint16_t slot)
 	if (r == NULL)
 		return;
 	note->marks |= MARK_ATTACHED;
+	note->owner = r;
 	note->next = r->owned;
+	note->prev = SLOT_NONE;
+	if (r->owned != SLOT_NONE)
+		w->port->notes[r->owned].prev = slot;
 	r->owned = slot;
 }
 

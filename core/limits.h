@@ -24,6 +24,8 @@ enum {
 	LEADS_MAX =
 	    16, /* stages of a chain, that whoever waits for its end runs on its own stack */
 
+	LEAST_OF = 32, /* replicas that a call chooses the least loaded of */
+
 	RELAYS_MAX = 8, /* answers that complete one another on one stack; the rest next turn */
 
 	IDLE_TURNS = 1000, /* of a driver that waits within a time, while its clock stands */

@@ -47,7 +47,7 @@ enum {
 	PIN_SLOT = 0,
 	PIN_BLOCK = 1
 };
-#define REPLICA_NONE UINT32_MAX
+#define REPLICA_NONE UINT16_MAX
 
 /* What most notes have not: one look tells. */
 enum note_mark {
@@ -72,11 +72,14 @@ struct slot_note {
 	struct fiber *waiter; /* of this worker: resumed when told; MARK_AWAITED: one of several */
 	struct pinion_request
 	    *relay; /* of this worker: a list, answered with this result; each pins it */
-	uint64_t tag;
-	uint32_t replica; /* counted in inflight; REPLICA_NONE: not, or no longer */
-	uint16_t home;    /* the worker that knows where the request is */
-	uint16_t next;    /* in the list of a request's own responses */
-	uint32_t pinned;  /* calls that have it as an argument, requests that answer with it */
+	union {
+		uint64_t tag;                 /* MARK_TAGGED */
+		struct pinion_request *owner; /* MARK_ATTACHED: the request; NULL: lent */
+	};
+	uint16_t replica;    /* counted in inflight; REPLICA_NONE: not, or no longer */
+	uint16_t home;       /* the worker that knows where the request is */
+	uint16_t next, prev; /* in the list of a request's own responses */
+	uint32_t pinned;     /* calls that have it as an argument, requests that answer with it */
 	uint8_t state;
 	uint8_t pins;
 	uint8_t marks; /* enum note_mark */

@@ -288,6 +288,9 @@ lend(pinion_request *r, const struct slot_note *scratch)
 		pinioni_port_sweep(port);
 	if (port->loan_count == port->loan_room)
 		return -ENOBUFS;
+	/* Nobody's now: whoever gives one of them back meanwhile does not take it off. */
+	for (uint16_t slot = r->owned; slot != SLOT_NONE; slot = port->notes[slot].next)
+		port->notes[slot].owner = NULL;
 	struct loan *loan = &port->loans[port->loan_count++];
 
 	*loan = (struct loan){ .generation = request_generation(r),

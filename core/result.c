@@ -276,15 +276,17 @@ static inline bool
 detach(pinion_port *port, struct worker *w, struct slot_note *note)
 {
 	struct pinion_request *r = w->current;
-	uint16_t *at = r == NULL ? NULL : &r->owned;
 
-	for (; at != NULL && *at != SLOT_NONE; at = &port->notes[*at].next)
-		if (&port->notes[*at] == note) {
-			*at = note->next;
-			note->marks &= (uint8_t)~MARK_ATTACHED;
-			return true;
-		}
-	return false;
+	if (r == NULL || note->owner != r)
+		return false;
+	if (note->next != SLOT_NONE)
+		port->notes[note->next].prev = note->prev;
+	if (note->prev != SLOT_NONE)
+		port->notes[note->prev].next = note->next;
+	else
+		r->owned = note->next;
+	note->marks &= (uint8_t)~MARK_ATTACHED;
+	return true;
 }
 
 static inline void

@@ -66,6 +66,11 @@ wait_for_chain(void *replica, pinion_request *req)
 	for (unsigned k = 1; k < STAGES; k++)
 		r[k] = pinion_call(to, PINION_ARGS(r[k - 1]));
 	err = pinion_result(r[STAGES - 1], &x);
+	/* From the middle, both ends, and the rest when it returns. */
+	pinion_release(r[STAGES / 2]);
+	pinion_release(r[0]);
+	pinion_release(r[STAGES - 1]);
+	pinion_release(r[1]);
 	return err != 0 ? err : pinion_reply(req, x);
 }
 
@@ -179,6 +184,7 @@ a_chain_on_one_worker_runs_on_the_stack_of_whoever_waits(void **state)
 	assert_int_equal(pinion_worker_look(rt, 0, &before), 1);
 	r = pinion_call(pinion_method_of(relay, "chain"), PINION_ARGS((int64_t)1));
 	assert_int_equal(graph_i64(r), 1 + STAGES);
+	graph_assert_clean(rt, 1);
 	assert_int_equal(pinion_worker_look(rt, 0, &after), 1);
 	assert_int_equal(after.suspended, before.suspended);
 	assert_int_equal(after.local, before.local + STAGES);
