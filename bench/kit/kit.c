@@ -34,12 +34,21 @@ raise_descriptors(void)
 int
 pinioni_kit_start(struct kit *k, const char *bench, const char *doc, int argc, char **argv)
 {
+	return pinioni_kit_start_told(
+	    k, &(struct kit_program){ .name = bench, .doc = doc }, argc, argv);
+}
+
+int
+pinioni_kit_start_told(struct kit *k, const struct kit_program *program, int argc, char **argv)
+{
+	const char *bench = program->name;
 	int err;
 
 	memset(k, 0, sizeof *k);
 	k->bench = bench;
 	k->options.idle = "adaptive";
-	pinioni_options_read(argc, argv, doc, &k->options);
+	k->options.own = program->options;
+	pinioni_options_read(argc, argv, program->doc, &k->options);
 	if (!pinioni_cpus_choose(k->cpus)) {
 		fprintf(stderr, "%s: skipped: this needs two cpus\n", bench);
 		return KIT_SKIPPED;

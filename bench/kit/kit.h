@@ -19,6 +19,11 @@ enum {
 	KIT_SKIPPED = 77 /* exit code: not on this machine */
 };
 
+struct kit_program {
+	const char *name, *doc; /* doc: one line for --help */
+	const struct options_own *options;
+};
+
 struct kit {
 	const char *bench;
 	struct options options;
@@ -33,6 +38,9 @@ struct kit {
 
 /* doc: one line for --help. 0, or the exit code, and why was said. */
 int pinioni_kit_start(struct kit *k, const char *bench, const char *doc, int argc, char **argv)
+    __attribute__((warn_unused_result));
+/* The same, for a program with options of its own. */
+int pinioni_kit_start_told(struct kit *k, const struct kit_program *program, int argc, char **argv)
     __attribute__((warn_unused_result));
 void pinioni_kit_stop(struct kit *k);
 /* A line on a terminal's stderr every two seconds, for whoever waits. */

@@ -4,7 +4,6 @@
  */
 #include "bench/kit/options.h"
 
-#include <argp.h>
 #include <stdlib.h>
 
 #include <pinion/pinion.h>
@@ -21,6 +20,10 @@ parse(int key, char *arg, struct argp_state *state)
 	char *end;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		if (o->own != NULL)
+			state->child_inputs[0] = o->own->input;
+		return 0;
 	case 'q':
 		o->quick = true;
 		return 0;
@@ -59,7 +62,11 @@ pinioni_options_read(int argc, char **argv, const char *doc, struct options *o)
 		{ "commit", 'c', "ID", 0, "What was measured, for the first line", 0 },
 		{ 0 },
 	};
-	const struct argp argp = { .options = options, .parser = parse, .doc = doc };
+	const struct argp_child children[] = { { .argp = o->own == NULL ? NULL : o->own->parser },
+		{ 0 } };
+	const struct argp argp = {
+		.options = options, .parser = parse, .doc = doc, .children = children
+	};
 
 	argp_program_version = "pinion " PINION_VERSION;
 	argp_err_exit_status = EXIT_FAILURE;

@@ -5,9 +5,17 @@
 #ifndef PINION_BENCH_KIT_OPTIONS_H
 #define PINION_BENCH_KIT_OPTIONS_H
 
+#include <argp.h>
 #include <stdbool.h>
 
+/* What one program can be told beside these. */
+struct options_own {
+	const struct argp *parser;
+	void *input; /* the parser's */
+};
+
 struct options {
+	const struct options_own *own; /* lent while they are read; NULL: none */
 	bool quick, json;
 	unsigned rounds;
 	const char *idle, *poll, *commit;

@@ -13,6 +13,7 @@ static const struct turn_size sizes[] = {
 	[CALLS_SLOW] = { .warm = 8, .blocks = 4, .block_calls = 4, .singles = 16 },
 	[CALLS_PIPED] = { .warm = 1024, .blocks = 16, .block_calls = 1024 },
 	[CALLS_CROWD] = { .warm = 4096, .blocks = 4, .block_calls = 32768 },
+	[CALLS_PIPED_SLOW] = { .warm = 256, .blocks = 8, .block_calls = 256 },
 };
 
 static bool
@@ -78,8 +79,8 @@ add_row(struct report *r, const struct system *s, const struct summary *sum, enu
 
 	if (s->is_rate) {
 		row.is_rate = true;
-		row.value = 1e3 / sum->middle_ns;
-		row.unit = "M/s";
+		row.value = (row.rate < 1e6 ? 1e6 : 1e3) / sum->middle_ns;
+		row.unit = row.rate < 1e6 ? "k/s" : "M/s";
 		row.ratio = sum->ratio == 0 ? 0 : 1 / sum->ratio;
 		row.p50 = row.p99 = row.p999 = row.p9999 = row.max = 0;
 	}

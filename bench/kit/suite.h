@@ -13,14 +13,6 @@
 #include "bench/kit/report.h"
 #include "bench/kit/series.h"
 
-enum system_pace {
-	CALLS_NS,   /* some hundred a call: blocks of 64 */
-	CALLS_US,   /* microseconds */
-	CALLS_SLOW, /* tens of them */
-	CALLS_PIPED, /* tens of ns, many under way: blocks of so many that filling up does not show */
-	CALLS_CROWD /* the same, by threads that take turns on a cpu: blocks of many turns */
-};
-
 struct system {
 	const char *name, *case_name, *system; /* as in struct row */
 	unsigned payload_bytes;

@@ -26,6 +26,16 @@ struct turn_size {
 	unsigned singles;
 };
 
+/* What a system's turn is cut to. */
+enum system_pace {
+	CALLS_NS,   /* some hundred a call: blocks of 64 */
+	CALLS_US,   /* microseconds */
+	CALLS_SLOW, /* tens of them */
+	CALLS_PIPED, /* tens of ns, many under way: blocks of so many that filling up does not show */
+	CALLS_CROWD,     /* the same, by threads that take turns on a cpu: blocks of many turns */
+	CALLS_PIPED_SLOW /* many under way, tens of us each at most: blocks of several windows */
+};
+
 /* Times in ticks. */
 struct turn {
 	struct turn_size size;
