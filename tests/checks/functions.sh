@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-find . -path ./build -prune -o -name '*.[ch]' -print0 | xargs -0 awk '
+find . -path ./build -prune -o \( -name '*.[ch]' -o -name '*.[ch]pp' \) -print0 | xargs -0 awk '
 	FNR == 1 { start = 0 }
 	/^{/ { start = FNR }
 	/^}/ {
