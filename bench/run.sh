@@ -1,35 +1,54 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, measures with each program of this folder, and prints one table of all.
-#   bench/run.sh [--quick] [--peers] [--plot]
-# --quick: few rounds, at most two minutes. --peers: other libraries as well, if that program was built.
-# --plot: curves. In build/bench/ are left: what each program measured, results.json of all, and the plots.
+#   bench/run.sh [--quick] [--peers] [--aeron DIR] [--plot]
+# --quick: few rounds, at most two minutes. --peers: other libraries as well, which are installed for that
+# (bench/peers/README.md). --aeron: these, and the Aeron that is installed in DIR. --plot: curves.
+# In build/bench/ are left: what each program measured, results.json of all, and the plots.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cmake/packages.sh
 built=build/without-tests
 results=build/bench
 
+usage() {
+	sed -n '2,6s/^# \{0,1\}//p' bench/run.sh >&2
+	exit 1
+}
+
 options=()
 peers=false
 plot=false
-for argument in "$@"; do
-	case $argument in
+aeron=
+while [ $# -gt 0 ]; do
+	case $1 in
 	--quick) options+=(--quick) ;;
 	--peers) peers=true ;;
-	--plot) plot=true ;;
-	*)
-		sed -n '2,5s/^# \{0,1\}//p' bench/run.sh >&2
-		exit 1
+	--aeron)
+		[ -d "${2-}" ] || usage
+		aeron=$(realpath "$2")
+		peers=true
+		shift
 		;;
+	--plot) plot=true ;;
+	*) usage ;;
 	esac
+	shift
 done
 
 cmake/install-packages.sh "to build" "${packages_build[@]}"
 if $plot; then cmake/install-packages.sh "to plot" "${packages_plot[@]}"; fi
+# One that cannot be had leaves its peer out, and no other.
+if $peers && ! cmake/install-packages.sh "to measure other libraries beside it" "${packages_peers[@]}"; then
+	for package in "${packages_peers[@]}"; do
+		cmake/install-packages.sh "to measure other libraries beside it" "$package" ||
+			echo "bench: left out: what $package is for" >&2
+	done
+fi
 echo "Building $built ..." >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-{ cmake --preset without-tests -DPINION_BENCH=ON && cmake --build --preset without-tests; } >"$log" 2>&1 || {
+{ cmake --preset without-tests -DPINION_BENCH=ON -DPINION_AERON="$aeron" &&
+	cmake --build --preset without-tests; } >"$log" 2>&1 || {
 	cat "$log" >&2
 	exit 1
 }
@@ -39,13 +58,7 @@ for source in bench/*.c; do
 	name=$(basename "$source" .c)
 	[ "$name" = collect ] || programs+=("$built/bench/$name")
 done
-if $peers; then
-	if [ -x "$built/bench/peers/peers" ]; then
-		programs+=("$built/bench/peers/peers")
-	else
-		echo "bench: peers was not built" >&2
-	fi
-fi
+if $peers; then programs+=("$built/bench/peers/peers"); fi
 
 mkdir -p "$results"
 rm -f "$results"/*.json
