@@ -18,13 +18,9 @@
 
 #include <pinion/pinion.h>
 
-#include "bench/kit/cpus.h"
-#include "bench/kit/median.h"
-#include "bench/kit/options.h"
-#include "bench/kit/ticks.h"
+#include "bench/kit/report.h"
 
 enum {
-	EXIT_SKIPPED = 77,
 	WORKERS_MAX = 3,
 	ROUND_WARM = 64, /* chains; the first wakes who sleeps */
 	ROUND_CHAINS = 256
@@ -35,7 +31,7 @@ struct crowd {
 	pinion_runtime *rt;
 	pinion_port *port;
 	pinion_handle stages[WORKERS_MAX]; /* one a worker */
-	double *us;                        /* each chain */
+	double *ns;                        /* each chain */
 	size_t count;
 	double used_us, took_us; /* of the process, in all rounds */
 };
@@ -115,8 +111,8 @@ start(struct crowd *c, const struct options *o, pinion_diag *diag)
 		err = place_stages(c, diag);
 	if (err != 0)
 		return err;
-	c->us = malloc((size_t)o->rounds * ROUND_CHAINS * sizeof *c->us);
-	return c->us == NULL ? -ENOMEM : 0;
+	c->ns = malloc((size_t)o->rounds * ROUND_CHAINS * sizeof *c->ns);
+	return c->ns == NULL ? -ENOMEM : 0;
 }
 
 static void
@@ -125,7 +121,7 @@ stop(struct crowd *c)
 	if (c->port != NULL)
 		pinion_port_close(c->port);
 	pinion_stop(c->rt);
-	free(c->us);
+	free(c->ns);
 }
 
 /* ---- rounds --------------------------------------------------------------------------------- */
@@ -172,7 +168,7 @@ make_round(struct crowd *c)
 		}
 		right = make_chain(c, i) && right;
 		if (i >= ROUND_WARM)
-			c->us[c->count++] = (double)(ticks_monotonic_ns() - before) / 1e3;
+			c->ns[c->count++] = (double)(ticks_monotonic_ns() - before);
 	}
 	c->took_us += (double)(ticks_monotonic_ns() - start_ns) / 1e3;
 	c->used_us += used_us() - used;
@@ -192,53 +188,77 @@ let_sleep(const struct crowd *c, const char *idle)
 		} while (!status.asleep);
 }
 
-static void
-print(const struct crowd *c, bool json)
+/* The chains of one, and what they used. */
+static bool
+add_rows(struct report *r, struct crowd *c)
 {
-	double used = 100 * c->used_us / c->took_us;
+	static const char *const names[WORKERS_MAX][2] = {
+		{ "chain through 1 worker", "used by it, of a cpu" },
+		{ "chain through 2 workers", "used by them, of a cpu" },
+		{ "chain through 3 workers", "used by them, of a cpu" },
+	};
+	static const char *const cases[WORKERS_MAX][2] = { { "chain-1", "used-1" },
+		{ "chain-2", "used-2" }, { "chain-3", "used-3" } };
+	unsigned at = c->workers - 1;
+	struct row row = { .name = names[at][0],
+		.case_name = cases[at][0],
+		.system = "pinion",
+		.payload_bytes = 8,
+		.unit = "us" };
+	struct row used = { .name = names[at][1],
+		.case_name = cases[at][1],
+		.system = "pinion",
+		.samples = c->count,
+		.value = 100 * c->used_us / c->took_us,
+		.unit = "%" };
 
-	median_sort(c->us, c->count);
-	printf(json ? "{\"bench\": \"crowd\", \"workers\": %u, \"cpus\": %d, \"p50_us\": %.2f, "
-		      "\"p99_us\": %.2f, \"p999_us\": %.2f, \"used_percent\": %.0f}\n"
-		    : "%8u %6d %8.2f %8.2f %8.2f %8.0f %%\n",
-	    c->workers, CPUS, quantile(c->us, c->count, 0.5), quantile(c->us, c->count, 0.99),
-	    quantile(c->us, c->count, 0.999), used);
+	pinioni_row_fill(&row, c->ns, c->count);
+	return pinioni_report_add(r, &row) && pinioni_report_add(r, &used);
+}
+
+static bool
+measure(struct crowd crowds[WORKERS_MAX], struct report *r)
+{
+	const struct options *o = &r->kit->options;
+	bool ok = true;
+
+	for (unsigned k = 0; k < o->rounds && ok; k++)
+		for (unsigned i = 0; i < WORKERS_MAX && ok; i++) {
+			ok = make_round(&crowds[i]);
+			let_sleep(&crowds[i], o->idle);
+		}
+	if (!ok)
+		fprintf(stderr, "crowd: wrong answers\n");
+	for (unsigned i = 0; i < WORKERS_MAX && ok; i++)
+		ok = add_rows(r, &crowds[i]);
+	return ok && pinioni_report_print(r);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct options o = { .idle = "adaptive" };
+	static struct kit kit;
 	struct crowd crowds[WORKERS_MAX] = { { .workers = 1 }, { .workers = 2 }, { .workers = 3 } };
+	struct report report = { .kit = &kit };
 	pinion_diag diag = { "" };
-	int cpus[CPUS], err = 0;
-	bool ok = true;
+	int code = pinioni_kit_start(
+	    &kit, "crowd", "Chains whose workers and caller outnumber two cpus.", argc, argv);
+	int err = 0;
+	bool ok;
 
-	pinioni_options_read(argc, argv, "Chains whose workers and caller outnumber two cpus.", &o);
-	if (!pinioni_cpus_choose(cpus)) {
-		fprintf(stderr, "crowd: skipped: this needs two cpus\n");
-		return EXIT_SKIPPED;
-	}
+	if (code != 0)
+		return code;
 	for (unsigned i = 0; i < WORKERS_MAX && err == 0; i++) {
-		err = start(&crowds[i], &o, &diag);
+		err = start(&crowds[i], &kit.options, &diag);
 		if (err == 0)
-			let_sleep(&crowds[i], o.idle);
+			let_sleep(&crowds[i], kit.options.idle);
 	}
 	if (err != 0)
 		fprintf(stderr, "crowd: %s: %s\n", strerror(-err), diag.text);
-	for (unsigned k = 0; k < o.rounds && err == 0 && ok; k++)
-		for (unsigned i = 0; i < WORKERS_MAX && ok; i++) {
-			ok = make_round(&crowds[i]);
-			let_sleep(&crowds[i], o.idle);
-		}
-	if (!ok)
-		fprintf(stderr, "crowd: wrong answers\n");
-	if (err == 0 && ok && !o.json)
-		printf(" workers   cpus   p50 us      p99    p99.9   of a cpu\n");
-	for (unsigned i = 0; i < WORKERS_MAX; i++) {
-		if (err == 0 && ok)
-			print(&crowds[i], o.json);
+	ok = err == 0 && measure(crowds, &report);
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		stop(&crowds[i]);
-	}
-	return err == 0 && ok ? EXIT_SUCCESS : EXIT_FAILURE;
+	pinioni_report_free(&report);
+	pinioni_kit_stop(&kit);
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -61,14 +61,14 @@ done
 if $peers; then programs+=("$built/bench/peers/peers"); fi
 
 mkdir -p "$results"
-rm -f "$results"/*.json
+rm -rf "$results"/*.json "$results/hgrm"
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 documents=()
 for program in "${programs[@]}"; do
 	document=$results/$(basename "$program").json
 	documents+=("$document")
 	echo "bench: ${#documents[@]} of ${#programs[@]}, $(basename "$program")" >&2
-	"$program" --json --commit="$commit" "${options[@]}" >"$document"
+	"$program" --json --commit="$commit" --hgrm="$results/hgrm" "${options[@]}" >"$document"
 done
 "$built/bench/collect" --output="$results/results.json" "${documents[@]}"
 if $plot; then bench/plot/draw.sh "$results"; fi

@@ -39,6 +39,9 @@ parse(int key, char *arg, struct argp_state *state)
 	case 'c':
 		o->commit = arg;
 		return 0;
+	case 'h':
+		o->hgrm = arg;
+		return 0;
 	case 'r':
 		o->rounds = (unsigned)strtoul(arg, &end, 10);
 		if (*end != '\0' || o->rounds == 0 || o->rounds > 10000)
@@ -59,6 +62,8 @@ pinioni_options_read(int argc, char **argv, const char *doc, struct options *o)
 		{ "idle", 'i', "NAME", 0, "How workers wait: adaptive (default), yield, spin", 0 },
 		{ "poll", 'p', "NAME", 0,
 		    "What lies between two looks: auto (default), clock, pause, tight", 0 },
+		{ "hgrm", 'h', "DIRECTORY", 0,
+		    "Write single calls there as HdrHistogram's percentile tables", 0 },
 		{ "commit", 'c', "ID", 0, "What was measured, for the first line", 0 },
 		{ 0 },
 	};

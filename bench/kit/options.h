@@ -19,6 +19,7 @@ struct options {
 	bool quick, json;
 	unsigned rounds;
 	const char *idle, *poll, *commit;
+	const char *hgrm; /* directory for percentile tables; NULL: none */
 };
 
 /* doc: one line for --help. Exits by itself when they make no sense, or with --help and --version. */

@@ -94,6 +94,12 @@ gather(const struct series *s, enum placement placed, const double *all, unsigne
 	return count;
 }
 
+size_t
+pinioni_series_singles(const struct series *s, enum placement placed, double *to)
+{
+	return gather(s, placed, s->singles_ns, s->size.singles, to);
+}
+
 bool
 pinioni_series_summarise(
     const struct series *s, const struct series *other, enum placement placed, struct summary *out)

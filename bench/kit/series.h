@@ -49,6 +49,8 @@ void pinioni_series_deinit(struct series *s);
 /* raw_ns: the probes before and after the turn, round trips. */
 void pinioni_series_add(
     struct series *s, const struct turn *t, const double raw_ns[2], double ticks_per_ns);
+/* The single calls of rounds that had the placement, ns, sorted, into `to`, which has room for all. How many. */
+size_t pinioni_series_singles(const struct series *s, enum placement placed, double *to);
 /* False: no memory. */
 bool pinioni_series_summarise(const struct series *s, const struct series *other,
     enum placement placed, struct summary *out) __attribute__((warn_unused_result));

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/kit/hgrm.h"
+
 static const struct turn_size sizes[] = {
 	[CALLS_NS] = { .warm = 256, .blocks = 16, .block_calls = 64, .singles = 256 },
 	[CALLS_US] = { .warm = 32, .blocks = 8, .block_calls = 16, .singles = 64 },
@@ -87,6 +89,25 @@ add_row(struct report *r, const struct system *s, const struct summary *sum, enu
 	return pinioni_report_add(r, &row);
 }
 
+/* False: no memory, or the file could not be written. */
+static bool
+write_hgrm(
+    const struct kit *k, const struct system *s, const struct series *series, enum placement p)
+{
+	const struct hgrm_name name = { .bench = k->bench,
+		.case_name = s->case_name,
+		.system = s->system,
+		.placement = pinioni_placement_name(p),
+		.payload_bytes = s->payload_bytes };
+	double *ns = calloc((size_t)series->rounds * series->size.singles + 1, sizeof *ns);
+	size_t count = ns == NULL ? 0 : pinioni_series_singles(series, p, ns);
+	bool ok =
+	    ns != NULL && (count == 0 || pinioni_hgrm_write(k->options.hgrm, &name, ns, count));
+
+	free(ns);
+	return ok;
+}
+
 static bool
 add_rows(
     struct report *r, const struct system *systems, const struct series *series, unsigned count)
@@ -101,6 +122,9 @@ add_rows(
 			    &series[i], &series[systems[i].against], p, &sum);
 			if (ok && sum.blocks != 0)
 				ok = add_row(r, &systems[i], &sum, p);
+			if (ok && sum.singles != 0 && !systems[i].is_rate &&
+			    r->kit->options.hgrm != NULL)
+				ok = write_hgrm(r->kit, &systems[i], &series[i], p);
 		}
 	return ok;
 }
