@@ -72,6 +72,12 @@ pinion_clock_tsc(void)
 			      : (pinion_clock){ .now = tsc_now, .arg = &tsc };
 }
 
+static bool
+is_tsc(const pinion_clock *clock)
+{
+	return clock->now == tsc_now;
+}
+
 #else
 
 pinion_clock
@@ -80,7 +86,20 @@ pinion_clock_tsc(void)
 	return pinion_clock_monotonic();
 }
 
+static bool
+is_tsc(const pinion_clock *clock)
+{
+	(void)clock;
+	return false;
+}
+
 #endif
+
+bool
+pinioni_clock_is_time(const pinion_clock *clock)
+{
+	return clock->now == pinion_clock_monotonic().now || is_tsc(clock);
+}
 
 pinion_clock
 pinioni_clock_of(pinion_clock given)

@@ -39,6 +39,8 @@ clock_now(const pinion_clock *clock)
 	return clock->now(clock->arg);
 }
 
+/* One of those above, which go on by themselves; a user's own may stand still. */
+bool pinioni_clock_is_time(const pinion_clock *clock);
 /* now, or the kernel's steady clock when the user gave none. */
 pinion_clock pinioni_clock_of(pinion_clock given);
 

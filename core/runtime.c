@@ -215,6 +215,7 @@ read_options(struct pinion_runtime *rt, const pinion_start_options *o)
 	rt->prefault = o->prefault;
 	rt->huge_pages = o->huge_pages;
 	rt->clock = pinioni_clock_of(o->clock);
+	rt->clock_is_time = pinioni_clock_is_time(&rt->clock);
 	rt->ticks_us = pinioni_clock_ticks_us();
 	rt->log = o->log;
 	rt->log_arg = o->log_arg;

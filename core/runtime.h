@@ -52,6 +52,7 @@ struct pinion_runtime {
 	bool prefault, huge_pages, tries_paces, is_listed;
 	_Atomic uint32_t said; /* W and R any thread: what the log has heard, core/grant.c */
 	pinion_clock clock;
+	bool clock_is_time; /* and not a user's own, which may stand still */
 	uint64_t ticks_us;
 	pinion_log_fn *log;
 	void *log_arg;

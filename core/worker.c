@@ -234,18 +234,20 @@ has_something(struct worker *w)
 	    !ready_is_empty(w->port->memory.ready, w->port->memory.slot_count);
 }
 
+/* 0: not at all. A timer is looked out for: being woken takes about as long as TIMER_NEAR_US, and is not punctual. */
 static uint64_t
 sleep_limit(const struct worker *w)
 {
 	uint64_t limit = (uint64_t)(w->parked != 0 ? PARKED_SLEEP_MS : SLEEP_MAX_MS) * 1000000;
+	uint64_t near = w->runtime->clock_is_time ? TIMER_NEAR_US * 1000 : 0;
 	uint64_t now;
 
 	if (w->timer_count == 0)
 		return limit;
 	now = clock_now(&w->runtime->clock);
-	if (w->timers[0].at <= now)
+	if (w->timers[0].at <= now + near)
 		return 0;
-	return w->timers[0].at - now < limit ? w->timers[0].at - now : limit;
+	return w->timers[0].at - now - near < limit ? w->timers[0].at - now - near : limit;
 }
 
 static void

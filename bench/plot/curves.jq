@@ -16,10 +16,14 @@ def drawn(systems):
 		| { plot: "payload", curve: . }) + { points: [[.payload_bytes, .value]] },
 	(select(.bench == "chain" and (.case | test("^(chain|steps)-")))
 		| { plot: "chain", points: [[(.case | number), .value]],
-			curve: (if .case | startswith("chain") then "a chain between two workers"
-				else "the same, called one by one" end) }),
+			curve: (if .case | startswith("chain") then "a handler chains between two workers"
+				else "the same, one by one" end) }),
+	(select(.bench == "chain" and (.case | startswith("together-")))
+		| { plot: "chain", points: [[(.case | number), .value]],
+			curve: (if .case | contains("steps") then "a thread calls one worker, one by one"
+				else "a thread chains on one worker" end) }),
 	(select(.bench == "local" and .case != "floor")
-		| { plot: "chain", curve: "a chain on one worker",
+		| { plot: "chain", curve: "a handler chains on its own worker",
 			points: [[(if .case == "call" then 1 else .case | number end), .value]] }),
 	(select(.bench == "load" and (.system == "pinion" or .system == "ideal"))
 		| { plot: "load", points: [[(.case | number), .p99_ns]],
