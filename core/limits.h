@@ -44,18 +44,20 @@ enum {
 	LANE_WARM = 64,  /* turns between two doorbells of a lane that is polled then */
 	LANE_COOL = 256, /* turns without a message, before another may take its place */
 	LANE_COLD =
-	    65536,       /* turns without a message, before it is left alone; about a millisecond */
-	LANE_BURST = 16, /* messages taken from one lane a turn */
-	RUN_BURST = 16,  /* handlers started a turn */
-	LOOK_AHEAD = 4,  /* messages looked at for dependents after a completion */
-	LOOK_EVERY = 16, /* pushes without an ordered look at the sleeper */
-	LOANS_SWEEP = 64,   /* borrowed arguments kept before they are looked through */
-	FAILURES = 64,      /* texts of calls that got no slot, kept per port */
-	PINS_MAX = 9,       /* blocks and slots that one call's arguments keep */
-	TIMER_NEAR_US = 20, /* before a timer is due, a worker does not sleep any more */
-	AWAIT_US = 2,       /* that a handler waits on its worker before it is suspended */
-	SPIN_US = 10,       /* before an adaptive waiter sleeps */
-	YIELD_US = 1,       /* before a yielding waiter yields */
+	    65536, /* turns without a message, before it is left alone; about a millisecond */
+	RESULT_WANT_BYTES = 256, /* of a long result's place, as well */
+	WANT_BYTES = 1024,       /* of a long record, fetched when its message is taken */
+	LANE_BURST = 16,         /* messages taken from one lane a turn */
+	RUN_BURST = 16,          /* handlers started a turn */
+	LOOK_AHEAD = 4,          /* messages looked at for dependents after a completion */
+	LOOK_EVERY = 16,         /* pushes without an ordered look at the sleeper */
+	LOANS_SWEEP = 64,        /* borrowed arguments kept before they are looked through */
+	FAILURES = 64,           /* texts of calls that got no slot, kept per port */
+	PINS_MAX = 9,            /* blocks and slots that one call's arguments keep */
+	TIMER_NEAR_US = 20,      /* before a timer is due, a worker does not sleep any more */
+	AWAIT_US = 2,            /* that a handler waits on its worker before it is suspended */
+	SPIN_US = 10,            /* before an adaptive waiter sleeps */
+	YIELD_US = 1,            /* before a yielding waiter yields */
 	YIELD_MAX_US = 100, /* before it sleeps: twice what a sleep costs (docs/design/sleep.md) */
 	PACE_LOOKS = 16,    /* to the next look at the clock, at a pace that reads none */
 	SLEEP_MAX_MS = 100, /* bounds the harm of a lost wake-up */

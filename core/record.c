@@ -32,6 +32,17 @@ record_bytes(const struct pinion_runtime *rt, const struct message *m, uint32_t 
 	    &port->memory.segment, port->memory.arena_base + outside.offset, outside.length);
 }
 
+void
+pinioni_record_want(const struct pinion_request *r)
+{
+	uint32_t length;
+	const unsigned char *record = record_bytes(r->worker->runtime, &r->message, &length);
+	uint32_t want = record == NULL ? 0 : length < WANT_BYTES ? length : WANT_BYTES;
+
+	for (uint32_t at = 0; at < want; at += CELL_SIZE)
+		__builtin_prefetch(record + at);
+}
+
 /* Where a record begins to be read, and the kinds when it says them itself. */
 static bool
 cursor_start(

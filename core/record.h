@@ -21,6 +21,8 @@
 #include "core/port.h"
 #include "core/request.h"
 
+/* Of a record outside the message: its first lines are fetched. */
+void pinioni_record_want(const struct pinion_request *r);
 /* Finds the arguments in place. 0, or the request has been failed. */
 int pinioni_record_decode(struct pinion_request *r) __attribute__((warn_unused_result));
 

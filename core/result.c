@@ -151,6 +151,13 @@ wait_for(pinion_port *port, struct worker *w, pinion_response r, int64_t timeout
 __attribute__((noinline)) static int
 read_any(const pinion_port *port, pinion_response r, pinion_into into)
 {
+	uint32_t length = port->memory.slots[r.slot].length;
+	const unsigned char *bytes = result_bytes(port, r.slot);
+
+	/* It is going to be read: side by side, not one line after the other. */
+	for (uint32_t at = 0; length > SLOT_BYTES && at < length && at < WANT_BYTES;
+	     at += CELL_SIZE)
+		__builtin_prefetch(bytes + at);
 	return pinioni_read(result_kind(port, r.slot), result_bytes(port, r.slot),
 	    port->memory.slots[r.slot].length, &into);
 }
