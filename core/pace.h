@@ -8,7 +8,7 @@
  *
  * Why       A look that comes too soon takes the line back while its writer still wants it: the pace moves
  *           a round trip by a quarter, and which one is best differs by processor. So it is tried. A near
- *           tie keeps the clock's, which was measured along whole calls (docs/design/speed.md).
+ *           tie keeps the clock's, which was measured along whole calls (docs/design/performance.md).
  * Homes     Where in the shared cache a line has its home makes a sixth: each pace is tried on each pair, and
  *           its median batch counts.
  * Threads   A pacing is its thread's. A trial has one near and one far thread; near keeps off far's cpu
@@ -73,7 +73,7 @@ pace_pause(void)
 }
 
 /* Between two looks. Returns p->now, for the time limits. Written for the clock: with a loop over no pauses before
- * it, a call was a tenth slower (docs/design/speed.md). */
+ * it, a call was a tenth slower (docs/design/performance.md). */
 static inline uint64_t
 pace_step(struct pacing *p)
 {

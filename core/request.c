@@ -245,16 +245,6 @@ pinioni_request_route_all(struct pinion_request *list)
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
-/* Where a long result goes: its first lines are fetched to be written. */
-static void
-want_place(const struct pinion_request *r)
-{
-	const unsigned char *to = pinioni_request_place(r, RESULT_WANT_BYTES);
-
-	for (unsigned at = 0; to != NULL && at < RESULT_WANT_BYTES; at += CELL_SIZE)
-		line_want(to + at);
-}
-
 /* Of a message, which another process may have written. */
 static inline bool
 resolve(struct worker *w, struct pinion_request *r)
@@ -279,8 +269,6 @@ resolve(struct worker *w, struct pinion_request *r)
 	line_want(&r->port->memory.slots[m->slot]);
 	if (m->length == RECORD_OUTSIDE)
 		pinioni_record_want(r);
-	if (r->method->result_size > SLOT_BYTES)
-		want_place(r);
 	return true;
 }
 
