@@ -62,6 +62,14 @@ poll_lane(struct worker *w, struct lane_rx *rx)
 	return lane_peek(rx) != NULL && empty_lane(w, rx);
 }
 
+/* Of a lane that is not looked at every turn: what is left in it has rung, so to say. */
+static void
+poll_dozing(struct worker *w, const struct lane_entry *lane)
+{
+	if (poll_lane(w, lane->rx) && lane_peek(lane->rx) != NULL)
+		doorbell_ring(w->doors, lane->port);
+}
+
 /* ---- hot and dozing ------------------------------------------------------------------------- */
 
 static void
@@ -77,16 +85,23 @@ make_doze(struct worker *w, struct hot_lane *lane)
 	struct lane_watch *watch = &w->watch;
 
 	doorbell_doze(w->line, lane->port, true);
+	doorbell_ring(w->doors, lane->port); /* for whoever pushed meanwhile */
 	*lane = watch->hot[--watch->hot_count];
+}
+
+static bool
+is_among(const struct hot_lane *hot, uint32_t count, unsigned port)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (hot[i].port == port)
+			return true;
+	return false;
 }
 
 static bool
 is_hot(const struct lane_watch *watch, unsigned port)
 {
-	for (uint32_t i = 0; i < watch->hot_count; i++)
-		if (watch->hot[i].port == port)
-			return true;
-	return false;
+	return is_among(watch->hot, watch->hot_count, port);
 }
 
 /* A place for one more; NULL: all that are hot are in use. */
@@ -112,8 +127,10 @@ __attribute__((noinline, cold)) static void
 renew(struct worker *w, const struct lane_table *table)
 {
 	struct lane_watch *watch = &w->watch;
-	struct lane_watch old = *watch;
+	struct hot_lane old[LANES_HOT];
+	uint32_t old_count = watch->hot_count;
 
+	memcpy(old, watch->hot, sizeof old);
 	watch->serial = table->serial;
 	watch->hot_count = 0;
 	memset(watch->at, 0, sizeof watch->at);
@@ -121,7 +138,7 @@ renew(struct worker *w, const struct lane_table *table)
 		const struct lane_entry *lane = &table->lanes[i];
 
 		watch->at[lane->port] = (uint16_t)(i + 1);
-		if (is_hot(&old, lane->port))
+		if (is_among(old, old_count, lane->port))
 			make_hot(w, &watch->hot[watch->hot_count++], lane);
 	}
 	for (uint32_t i = 0; i < table->count; i++) {
@@ -133,7 +150,7 @@ renew(struct worker *w, const struct lane_table *table)
 			make_hot(w, &watch->hot[watch->hot_count++], lane);
 		else
 			doorbell_doze(w->line, lane->port, true);
-		(void)poll_lane(w, lane->rx); /* it may be new, and nobody rang */
+		poll_dozing(w, lane); /* it may be new, and nobody rang */
 	}
 }
 
@@ -158,7 +175,7 @@ answer(struct worker *w, const struct lane_entry *lane)
 	struct hot_lane *place;
 
 	watch->rang[lane->port] = watch->turn;
-	(void)poll_lane(w, lane->rx);
+	poll_dozing(w, lane);
 	if (!is_warm || is_hot(watch, lane->port))
 		return;
 	place = hot_place(w);
@@ -187,7 +204,7 @@ look_at_next(struct worker *w, const struct lane_table *table)
 
 	if (++watch->next >= table->count)
 		watch->next = 0;
-	(void)poll_lane(w, table->lanes[watch->next].rx);
+	poll_dozing(w, &table->lanes[watch->next]);
 }
 
 /* Looks at one of the hot ones. */

@@ -54,6 +54,7 @@ enum {
 	FAILURES = 64,      /* texts of calls that got no slot, kept per port */
 	PINS_MAX = 9,       /* blocks and slots that one call's arguments keep */
 	TIMER_NEAR_US = 20, /* before a timer is due, a worker does not sleep any more */
+	LOOK_OUTS = 16,     /* of these in one turn */
 	AWAIT_US = 2,       /* that a handler waits on its worker before it is suspended */
 	SPIN_US = 10,       /* before an adaptive waiter sleeps */
 	YIELD_US = 1,       /* before a yielding waiter yields */

@@ -95,8 +95,8 @@ is_scalars(const struct message *m, const struct method *method)
 
 	for (; refs != 0; refs &= refs - 1)
 		count++;
-	return method->signature != UINT64_MAX && m->refs >> method->param_count == 0 &&
-	    m->length == 8 * (method->param_count + count);
+	return method->signature != UINT64_MAX && m->length <= MESSAGE_RECORD &&
+	    m->refs >> method->param_count == 0 && m->length == 8 * (method->param_count + count);
 }
 
 /* The same of scalars: what is no reference takes 8 bytes. */

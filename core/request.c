@@ -52,12 +52,11 @@ static void
 stand_in(struct worker *w, struct pinion_request *r)
 {
 	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
-	struct pinion_request *p;
+	struct pinion_request *p = NULL;
 
 	custody_settle(w);
-	if (e == NULL || e->here != r)
-		return;
-	p = slot_is_pending(r) ? worker_take_request(w) : NULL;
+	if (e != NULL && e->here == r && slot_is_pending(r))
+		p = worker_take_request(w);
 	if (p == NULL) {
 		struct pinion_request *list = dependents_detach(r);
 
@@ -80,7 +79,7 @@ send_on(struct worker *w, struct pinion_request *r, unsigned to, int argument, u
 
 	m->flags = follow_flags(m->flags, argument);
 	m->trail = (uint16_t)trail;
-	if (custody_has(w, r))
+	if (custody_has(w, r) || r->dependents != NULL)
 		stand_in(w, r);
 	(void)pinioni_worker_send(w, to, m); /* or it has failed */
 	worker_give_request(w, r);

@@ -51,6 +51,8 @@ pinioni_worker_suspend(struct worker *w)
 	struct fiber *self = w->current_fiber;
 	struct fiber *spare;
 
+	if (current != NULL && current->state >= REQUEST_ANSWERED)
+		current->replica->lingers = true;
 	if (w->fibers_all == w->fibers_max && w->spare == NULL)
 		return -ENOMEM;
 	spare = pinioni_worker_spare(w);
@@ -234,7 +236,7 @@ pinioni_worker_run_inline(struct worker *w, pinion_response r)
 	if (w->canceling || head == NULL || (!answers(head, w, r) && !leads_to(head, w, r)) ||
 	    w->stack_depth >= INLINE_DEPTH_MAX ||
 	    head->replica->ongoing >= head->replica->deployment->max_ongoing ||
-	    head->replica->is_ending)
+	    head->replica->is_ending || head->replica->lingers)
 		return false;
 	w->queue = head->next;
 	if (w->queue == NULL)
@@ -337,13 +339,14 @@ is_alone(const struct worker *w)
 }
 
 /* While nobody else wants the worker, a call to another one is waited for here: it takes a fifth of what a
- * suspension does. What comes is taken in, and run when it leads to what is waited for. True: one is there. */
+ * suspension does. What comes is taken in, and run when it leads to what is waited for. Not for ever: timers and
+ * all else that a turn does wait. True: one is there. */
 static bool
 look_out(struct worker *w, const pinion_response *responses, unsigned count, uint64_t deadline)
 {
 	uint64_t start = clock_ticks();
 
-	if (!w->has_thread)
+	if (!w->has_thread || w->looked_out++ >= LOOK_OUTS)
 		return false;
 	while (is_alone(w) && clock_ticks() - start < AWAIT_US * w->runtime->ticks_us) {
 		pinioni_lanes_look_out(w);

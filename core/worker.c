@@ -327,6 +327,7 @@ unsigned
 pinioni_worker_loop_turn(struct worker *w)
 {
 	w->work = 0;
+	w->looked_out = 0;
 	pinioni_lanes_poll(w);
 	pinioni_port_drain_ready(w->port);
 	read_mail(w);

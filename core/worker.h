@@ -110,6 +110,7 @@ struct worker {
 	struct pinion_request *latest; /* in custody, and not yet written there; NULL: all are */
 	uint32_t placeholders;
 	uint32_t idle_turns; /* with placeholders */
+	uint32_t looked_out; /* times in this turn: core/suspend.c */
 	uint64_t
 	    starved_since; /* ticks: a call could not be taken for want of memory; 0: not now */
 	struct outbox outboxes[WORKERS_MAX];

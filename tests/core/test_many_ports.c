@@ -13,7 +13,8 @@
 
 enum {
 	PORTS = 400,
-	ROUNDS = 20
+	ROUNDS = 20,
+	BURST = 200
 };
 
 static pinion_port *ports[PORTS];
@@ -99,6 +100,51 @@ a_missed_doorbell_costs_turns(void **state)
 	pinion_stop(rt);
 }
 
+static unsigned posted;
+
+static int
+count_post(void *replica, pinion_request *req)
+{
+	(void)replica;
+	(void)req;
+	posted++;
+	return 0;
+}
+
+static const pinion_deployment counter = {
+	.name = "Counter",
+	.methods = PINION_METHODS(
+	    PINION_METHOD(PINION_CALL, count_post, .params = PINION_PARAMS(PINION_I64("x")))),
+};
+
+static pinion_node *
+build_counter(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &counter, PINION_ARGS());
+}
+
+/* More than is taken at once of a lane that dozes: what is left does not wait until its turn comes. */
+static void
+a_burst_into_a_dozing_lane_is_taken_turn_by_turn(void **state)
+{
+	pinion_handle to;
+
+	(void)state;
+	assert_int_equal(
+	    pinion_start(&rt, .workers = PINION_CALLER_DRIVEN, .arena_bytes = 1 << 18), 0);
+	assert_int_equal(pinion_run(rt, build_counter, &to), 0);
+	open_all();
+	(void)pinion_work(rt);
+	for (unsigned i = 0; i < BURST; i++)
+		assert_int_equal(pinion_post_on(ports[PORTS / 2], to, PINION_ARGS((int64_t)i)), 0);
+	for (unsigned turn = 0; turn < 2 * BURST / LANE_BURST; turn++)
+		(void)pinion_work(rt);
+	assert_int_equal(posted, BURST);
+	close_all();
+	pinion_stop(rt);
+}
+
 /* Every process that may push may ring, for whatever it likes. */
 static void
 a_doorbell_of_nobody_does_no_harm(void **state)
@@ -122,6 +168,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_port_is_answered_in_turn_and_at_random),
 		cmocka_unit_test(a_missed_doorbell_costs_turns),
+		cmocka_unit_test(a_burst_into_a_dozing_lane_is_taken_turn_by_turn),
 		cmocka_unit_test(a_doorbell_of_nobody_does_no_harm),
 	};
 
