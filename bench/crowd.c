@@ -10,15 +10,12 @@
  *           stage a worker, and timed until its last result is read. What the process used of the cpus is
  *           counted beside.
  */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 
-#include <pinion/pinion.h>
-
 #include "bench/kit/report.h"
+#include "bench/kit/rig.h"
 
 enum {
 	WORKERS_MAX = 3,
@@ -28,8 +25,7 @@ enum {
 
 struct crowd {
 	unsigned workers;
-	pinion_runtime *rt;
-	pinion_port *port;
+	struct rig rig;
 	pinion_handle stages[WORKERS_MAX]; /* one a worker */
 	double *ns;                        /* each chain */
 	size_t count;
@@ -45,19 +41,12 @@ add_one(void *replica, pinion_request *req)
 	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
 }
 
-static int
-where(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_request_worker(req));
-}
-
 static const pinion_deployment stage = {
 	.name = "Stage",
 	.methods = PINION_METHODS(
 	    PINION_METHOD(PINION_CALL, add_one, .params = PINION_PARAMS(PINION_U64("x")),
 		.returns = PINION_RETURNS_U64),
-	    PINION_METHOD("where", where, .returns = PINION_RETURNS_U64)),
+	    RIG_WHERE),
 };
 
 static pinion_node *
@@ -69,58 +58,23 @@ build(pinion_app *app, const pinion_config *config)
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
-/* Where the runtime puts replicas is its business: enough of them, and each is asked. */
-static int
-place_stages(struct crowd *c, pinion_diag *diag)
+static bool
+start(struct crowd *c, const struct kit *k)
 {
-	bool have[WORKERS_MAX] = { false };
-	unsigned missing = c->workers;
-	int err = 0;
+	static const char *const names[WORKERS_MAX] = { "crowd-1", "crowd-2", "crowd-3" };
+	bool ok = pinioni_rig_start(&c->rig, k, names[c->workers - 1], c->workers,
+	    (pinion_start_options){ .idle = k->options.idle });
 
-	for (unsigned i = 0; i < 4 * WORKERS_MAX && err == 0 && missing != 0; i++) {
-		char name[16];
-		pinion_handle h;
-		pinion_response r;
-		uint64_t w = 0;
-
-		(void)snprintf(name, sizeof name, "stage-%u", i);
-		err = pinion_run(c->rt, build, &h, .name = name, .diag = diag);
-		if (err != 0)
-			break;
-		r = pinion_call_on(c->port, pinion_method_of(h, "where"), PINION_ARGS());
-		err = pinion_result_on(c->port, r, &w);
-		pinion_release_on(c->port, r);
-		if (err != 0 || w >= c->workers || have[w])
-			continue;
-		have[w] = true;
-		c->stages[w] = h;
-		missing--;
-	}
-	return err != 0 ? err : missing != 0 ? -ENOENT : 0;
-}
-
-static int
-start(struct crowd *c, const struct options *o, pinion_diag *diag)
-{
-	int err = pinion_start(
-	    &c->rt, .workers = (int32_t)c->workers, .idle = o->idle, .poll = o->poll, .diag = diag);
-
-	if (err == 0)
-		err = pinion_port_open(c->rt, &c->port);
-	if (err == 0)
-		err = place_stages(c, diag);
-	if (err != 0)
-		return err;
-	c->ns = malloc((size_t)o->rounds * ROUND_CHAINS * sizeof *c->ns);
-	return c->ns == NULL ? -ENOMEM : 0;
+	for (unsigned w = 0; w < c->workers && ok; w++)
+		ok = pinioni_rig_run(&c->rig, build, w, &c->stages[w]);
+	c->ns = ok ? malloc((size_t)k->options.rounds * ROUND_CHAINS * sizeof *c->ns) : NULL;
+	return c->ns != NULL;
 }
 
 static void
 stop(struct crowd *c)
 {
-	if (c->port != NULL)
-		pinion_port_close(c->port);
-	pinion_stop(c->rt);
+	pinioni_rig_stop(&c->rig);
 	free(c->ns);
 }
 
@@ -133,12 +87,12 @@ make_chain(const struct crowd *c, uint64_t x)
 	uint64_t got = 0;
 	int err;
 
-	r[0] = pinion_call_on(c->port, c->stages[0], PINION_ARGS(x));
+	r[0] = pinion_call_on(c->rig.port, c->stages[0], PINION_ARGS(x));
 	for (unsigned k = 1; k < c->workers; k++)
-		r[k] = pinion_call_on(c->port, c->stages[k], PINION_ARGS(r[k - 1]));
-	err = pinion_result_on(c->port, r[c->workers - 1], &got);
+		r[k] = pinion_call_on(c->rig.port, c->stages[k], PINION_ARGS(r[k - 1]));
+	err = pinion_result_on(c->rig.port, r[c->workers - 1], &got);
 	for (unsigned k = 0; k < c->workers; k++)
-		pinion_release_on(c->port, r[k]);
+		pinion_release_on(c->rig.port, r[k]);
 	return err == 0 && got == x + c->workers;
 }
 
@@ -173,19 +127,6 @@ make_round(struct crowd *c)
 	c->took_us += (double)(ticks_monotonic_ns() - start_ns) / 1e3;
 	c->used_us += used_us() - used;
 	return right;
-}
-
-/* Else they would take cpus from the next. Ended by their workers; those told to spin are not waited for. */
-static void
-let_sleep(const struct crowd *c, const char *idle)
-{
-	pinion_worker_status status;
-
-	for (unsigned i = 0; i < c->workers && strcmp(idle, "spin") != 0; i++)
-		do {
-			(void)sched_yield();                         /* cannot fail on Linux */
-			(void)pinion_worker_look(c->rt, i, &status); /* fills status */
-		} while (!status.asleep);
 }
 
 /* The chains of one, and what they used. */
@@ -225,7 +166,7 @@ measure(struct crowd crowds[WORKERS_MAX], struct report *r)
 	for (unsigned k = 0; k < o->rounds && ok; k++)
 		for (unsigned i = 0; i < WORKERS_MAX && ok; i++) {
 			ok = make_round(&crowds[i]);
-			let_sleep(&crowds[i], o->idle);
+			pinioni_rig_sleep(&crowds[i].rig);
 		}
 	if (!ok)
 		fprintf(stderr, "crowd: wrong answers\n");
@@ -240,22 +181,18 @@ main(int argc, char **argv)
 	static struct kit kit;
 	struct crowd crowds[WORKERS_MAX] = { { .workers = 1 }, { .workers = 2 }, { .workers = 3 } };
 	struct report report = { .kit = &kit };
-	pinion_diag diag = { "" };
 	int code = pinioni_kit_start(
 	    &kit, "crowd", "Chains whose workers and caller outnumber two cpus.", argc, argv);
-	int err = 0;
-	bool ok;
+	bool ok = true;
 
 	if (code != 0)
 		return code;
-	for (unsigned i = 0; i < WORKERS_MAX && err == 0; i++) {
-		err = start(&crowds[i], &kit.options, &diag);
-		if (err == 0)
-			let_sleep(&crowds[i], kit.options.idle);
+	for (unsigned i = 0; i < WORKERS_MAX && ok; i++) {
+		ok = start(&crowds[i], &kit);
+		if (ok)
+			pinioni_rig_sleep(&crowds[i].rig);
 	}
-	if (err != 0)
-		fprintf(stderr, "crowd: %s: %s\n", strerror(-err), diag.text);
-	ok = err == 0 && measure(crowds, &report);
+	ok = ok && measure(crowds, &report);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		stop(&crowds[i]);
 	pinioni_report_free(&report);

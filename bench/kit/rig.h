@@ -2,7 +2,7 @@
 /*
  * bench/kit/rig.h - a runtime to measure: applications where a program wants them, work done by a handler.
  *
- *   near cpu   caller, then worker 0 of two     far cpu   the worker of one, worker 1 of two
+ *   near cpu   caller, then worker 0 of two     far cpu   the worker of one, worker 1 of two (three share both)
  *
  * Why       Where the runtime puts replicas is its business: enough of them are started, and each is asked.
  * Threads   Of one thread, that of rig_start.
@@ -15,7 +15,7 @@
 #include "bench/kit/kit.h"
 
 enum {
-	RIG_WORKERS_MAX = 2
+	RIG_WORKERS_MAX = 3
 };
 
 struct rig {
