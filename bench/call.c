@@ -27,13 +27,6 @@ static struct kit kit;
 
 /* ---- handlers ------------------------------------------------------------------------------- */
 
-static int
-number(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
-}
-
 /* The text with its first byte counted up. */
 static int
 text(void *replica, pinion_request *req)
@@ -84,9 +77,7 @@ first(void *replica, pinion_request *req)
 
 static const pinion_deployment answer = {
 	.name = "Answer",
-	.methods = PINION_METHODS(
-	    PINION_METHOD(PINION_CALL, number, .params = PINION_PARAMS(PINION_U64("x")),
-		.returns = PINION_RETURNS_U64),
+	.methods = PINION_METHODS(RIG_NUMBER,
 	    PINION_METHOD("text", text, .params = PINION_PARAMS(PINION_STR("text")),
 		.returns = PINION_RETURNS_STR, .result_max = STR_BYTES),
 	    PINION_METHOD("echo", echo, BYTES_IN, .returns = PINION_RETURNS_BYTES),

@@ -47,13 +47,6 @@ static pinion_handle stage[SIDES], together;
 /* ---- handlers ------------------------------------------------------------------------------- */
 
 static int
-number(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
-}
-
-static int
 last(void *replica, pinion_request *req)
 {
 	(void)replica;
@@ -98,8 +91,7 @@ look(void *replica, pinion_request *req)
 
 static const pinion_deployment answer = {
 	.name = "Answer",
-	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, number, ONE_U64),
-	    PINION_METHOD("last", last, ONE_U64),
+	.methods = PINION_METHODS(RIG_NUMBER, PINION_METHOD("last", last, ONE_U64),
 	    PINION_METHOD("defer", defer, .returns = PINION_RETURNS_U64),
 	    PINION_METHOD("give", give,
 		.params = PINION_PARAMS(PINION_U64("x"), PINION_U64("bytes")),

@@ -32,30 +32,6 @@ struct crowd {
 	double used_us, took_us; /* of the process, in all rounds */
 };
 
-/* ---- the application ------------------------------------------------------------------------ */
-
-static int
-add_one(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
-}
-
-static const pinion_deployment stage = {
-	.name = "Stage",
-	.methods = PINION_METHODS(
-	    PINION_METHOD(PINION_CALL, add_one, .params = PINION_PARAMS(PINION_U64("x")),
-		.returns = PINION_RETURNS_U64),
-	    RIG_WHERE),
-};
-
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &stage, PINION_ARGS());
-}
-
 /* ---- start ---------------------------------------------------------------------------------- */
 
 static bool
@@ -66,7 +42,7 @@ start(struct crowd *c, const struct kit *k)
 	    (pinion_start_options){ .idle = k->options.idle });
 
 	for (unsigned w = 0; w < c->workers && ok; w++)
-		ok = pinioni_rig_run(&c->rig, build, w, &c->stages[w]);
+		ok = pinioni_rig_run(&c->rig, pinioni_rig_build_number, w, &c->stages[w]);
 	c->ns = ok ? malloc((size_t)k->options.rounds * ROUND_CHAINS * sizeof *c->ns) : NULL;
 	return c->ns != NULL;
 }

@@ -37,13 +37,6 @@ static pinion_handle child[SIDES], join[SIDES][JOINS];
 /* ---- handlers ------------------------------------------------------------------------------- */
 
 static int
-number(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
-}
-
-static int
 reply_sum(pinion_request *req, unsigned count)
 {
 	uint64_t sum = 0;
@@ -83,9 +76,7 @@ join_8(void *replica, pinion_request *req)
 
 static const pinion_deployment answer = {
 	.name = "Answer",
-	.methods = PINION_METHODS(
-	    PINION_METHOD(PINION_CALL, number, .params = PINION_PARAMS(PINION_U64("x")),
-		.returns = PINION_RETURNS_U64),
+	.methods = PINION_METHODS(RIG_NUMBER,
 	    PINION_METHOD("join-1", join_1, .params = PINION_PARAMS(PINION_U64("a")),
 		.returns = PINION_RETURNS_U64),
 	    PINION_METHOD("join-2", join_2,

@@ -40,13 +40,6 @@ static struct kit kit;
 
 /* ---- handlers ------------------------------------------------------------------------------- */
 
-static int
-number(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
-}
-
 /* Until the runtime stops. */
 static int
 sleep_long(void *replica, pinion_request *req)
@@ -98,9 +91,7 @@ link_before(void *replica, pinion_request *req)
 	return pinion_reply(req, l->before);
 }
 
-#define NUMBER \
-	PINION_METHOD(PINION_CALL, number, .params = PINION_PARAMS(PINION_U64("x")), \
-	    .returns = PINION_RETURNS_U64)
+#define NUMBER RIG_NUMBER
 
 static const pinion_deployment first = {
 	.name = "First",

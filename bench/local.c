@@ -16,28 +16,6 @@ enum {
 static struct kit kit;
 static struct rig rig;
 
-static int
-number(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
-}
-
-static const pinion_deployment answer = {
-	.name = "Answer",
-	.methods = PINION_METHODS(
-	    PINION_METHOD(PINION_CALL, number, .params = PINION_PARAMS(PINION_U64("x")),
-		.returns = PINION_RETURNS_U64),
-	    RIG_WHERE),
-};
-
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS());
-}
-
 struct chain {
 	pinion_handle to;
 	unsigned stages;
@@ -100,7 +78,7 @@ measure(struct report *report)
 	};
 	pinion_handle to;
 
-	if (!pinioni_rig_run(&rig, build, 0, &to))
+	if (!pinioni_rig_run(&rig, pinioni_rig_build_number, 0, &to))
 		return false;
 	one.to = two.to = four.to = eight.to = to;
 	return pinioni_suite_run(report, systems, sizeof systems / sizeof systems[0]) &&

@@ -33,28 +33,6 @@ static struct rig rig;
 static pinion_handle answer_of;
 static struct rawlanes lanes;
 
-static int
-number(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
-}
-
-static const pinion_deployment answer = {
-	.name = "Answer",
-	.methods = PINION_METHODS(
-	    PINION_METHOD(PINION_CALL, number, .params = PINION_PARAMS(PINION_U64("x")),
-		.returns = PINION_RETURNS_U64),
-	    RIG_WHERE),
-};
-
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS());
-}
-
 /* ---- pipelines ------------------------------------------------------------------------------ */
 
 /* So many calls under way; outstanding: a power of two. */
@@ -413,7 +391,7 @@ static bool
 measure(struct report *report)
 {
 	struct system systems[SYSTEMS] = { SYSTEM_FLOOR(&kit) };
-	bool ok = pinioni_rig_run(&rig, build, 0, &answer_of);
+	bool ok = pinioni_rig_run(&rig, pinioni_rig_build_number, 0, &answer_of);
 
 	for (unsigned depth = 0; depth < DEPTHS; depth++) {
 		pipelines[depth].port = rig.port;

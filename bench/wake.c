@@ -219,13 +219,6 @@ turn_near(void *arg, struct turn *t)
 
 /* ---- a worker, its caller --------------------------------------------------------------------- */
 
-static int
-number(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
-}
-
 /* Answers when its caller sleeps, with the time then; 0: it does not. */
 static int
 late(void *replica, pinion_request *req)
@@ -246,11 +239,9 @@ open_stat(void *replica, pinion_request *req)
 
 static const pinion_deployment answer = {
 	.name = "Answer",
-	.methods = PINION_METHODS(
-	    PINION_METHOD(PINION_CALL, number, .params = PINION_PARAMS(PINION_U64("x")),
-		.returns = PINION_RETURNS_U64),
-	    PINION_METHOD("late", late, .returns = PINION_RETURNS_U64),
-	    PINION_METHOD("open_stat", open_stat, .returns = PINION_RETURNS_BOOL), RIG_WHERE),
+	.methods =
+	    PINION_METHODS(RIG_NUMBER, PINION_METHOD("late", late, .returns = PINION_RETURNS_U64),
+		PINION_METHOD("open_stat", open_stat, .returns = PINION_RETURNS_BOOL), RIG_WHERE),
 };
 
 static pinion_node *

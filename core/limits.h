@@ -21,8 +21,7 @@ enum {
 	DEPTH_MAX = 200,      /* calls that wait for each other, one in the other */
 	INLINE_DEPTH_MAX = 8, /* of these, on one stack */
 
-	LEADS_MAX =
-	    16, /* stages of a chain, that whoever waits for its end runs on its own stack */
+	LEADS_MAX = 16, /* stages of a chain that its waiter runs on its own stack */
 
 	LEAST_OF = 32, /* replicas that a call chooses the least loaded of */
 
@@ -39,12 +38,11 @@ enum {
 	TRIAL_TRIPS = 32,    /* round trips a batch */
 	TRIAL_WARM = 8,      /* before it: the lines come, and both sides take its pace */
 
-	LANES_HOT = 8,   /* polled every turn, */
-	LANES_KEPT = 4,  /* of these so many although they are quiet */
-	LANE_WARM = 64,  /* turns between two doorbells of a lane that is polled then */
-	LANE_COOL = 256, /* turns without a message, before another may take its place */
-	LANE_COLD =
-	    65536, /* turns without a message, before it is left alone; about a millisecond */
+	LANES_HOT = 8,      /* polled every turn, */
+	LANES_KEPT = 4,     /* of these so many although they are quiet */
+	LANE_WARM = 64,     /* turns between two doorbells of a lane that is polled then */
+	LANE_COOL = 256,    /* turns without a message, before another may take its place */
+	LANE_COLD = 65536,  /* turns without one, a millisecond, before it is left alone */
 	WANT_BYTES = 1024,  /* of a long record, fetched when its message is taken */
 	LANE_BURST = 16,    /* messages taken from one lane a turn */
 	RUN_BURST = 16,     /* handlers started a turn */

@@ -232,7 +232,6 @@ port_take_free(pinion_port *port, uint16_t *slot)
 
 	*slot = port->free[--port->free_count];
 	note = &port->notes[*slot];
-
 	note->generation = (note->generation + 1) & GENERATION_MASK;
 	note->state = NOTE_OPEN;
 	return note;

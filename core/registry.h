@@ -74,8 +74,7 @@ struct replica {
 	struct replica *crowded_next; /* of this worker, while is_crowded */
 	bool is_crowded;
 	bool is_ending; /* its application did not start: nothing begins here any more */
-	bool
-	    lingers; /* a handler of it was suspended after it had answered: whoever waits keeps off its stack */
+	bool lingers; /* a handler of it was suspended after its answer: not on a waiter's stack */
 };
 
 /* Given to readers whole. */

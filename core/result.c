@@ -2,8 +2,8 @@
 /*
  * core/result.c - waiting for results, reading them, giving them back.
  *
- * A foreign thread polls its slot at the runtime's pace, then sleeps on its port's bell; a handler is
- * suspended; the driver of a caller-driven runtime runs turns of its worker.
+ * A foreign thread polls its slot at the runtime's pace, then sleeps on its port's bell; a handler runs or looks
+ * out for what it waits for, then is suspended; the driver of a caller-driven runtime runs turns of its worker.
  */
 #include <errno.h>
 #include <sched.h>
@@ -158,8 +158,7 @@ read_any(const pinion_port *port, pinion_response r, pinion_into into)
 	for (uint32_t at = 0; length > SLOT_BYTES && at < length && at < WANT_BYTES;
 	     at += CELL_SIZE)
 		__builtin_prefetch(bytes + at);
-	return pinioni_read(result_kind(port, r.slot), result_bytes(port, r.slot),
-	    port->memory.slots[r.slot].length, &into);
+	return pinioni_read(result_kind(port, r.slot), bytes, length, &into);
 }
 
 __attribute__((always_inline)) static inline int

@@ -2,7 +2,7 @@
 /*
  * shm/doorbell.h - a worker with many lanes polls a few; who pushes into another says so.
  *
- *   dozing (W worker)                            rung (W all, R worker)
+ *   dozing (W worker)                            rung (W all, who add bits; the worker takes them)
  *     bit set: this port's lane is not polled      bit set: something was pushed there
  *
  *   worker                                       port's thread
@@ -16,8 +16,8 @@
  *           a lane that dozes moves a line more.
  * Hints     A bit may be missed: its writer read `dozing` from before, or the worker took it before the push
  *           could be seen. So the worker also looks at its dozing lanes one by one, one a turn, and at
- *           all of them before it sleeps; a missed bit costs a microsecond, never a message. Hence relaxed
- *           throughout.
+ *           all of them before it sleeps; a missed bit costs as many turns as there are lanes, never a
+ *           message. Hence relaxed throughout.
  * Progress  wait-free.
  * Death     A dead port's bits say nothing that is not looked at in its lane.
  */

@@ -21,6 +21,25 @@ pinioni_rig_where(void *replica, pinion_request *req)
 	return pinion_reply(req, pinion_request_worker(req));
 }
 
+int
+pinioni_rig_number(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
+}
+
+static const pinion_deployment one_more = {
+	.name = "Answer",
+	.methods = PINION_METHODS(RIG_NUMBER, RIG_WHERE),
+};
+
+pinion_node *
+pinioni_rig_build_number(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &one_more, PINION_ARGS());
+}
+
 static int
 perform(void *replica, pinion_request *req)
 {

@@ -44,6 +44,14 @@ bool pinioni_rig_perform(struct rig *r, unsigned worker, rig_work *work, void *a
 /* Returns when its workers sleep: what is measured next has their cpus. */
 void pinioni_rig_sleep(const struct rig *r);
 
+/* Answers with one more than it was given: what most programs call. */
+int pinioni_rig_number(void *replica, pinion_request *req);
+#define RIG_NUMBER \
+	PINION_METHOD(PINION_CALL, pinioni_rig_number, .params = PINION_PARAMS(PINION_U64("x")), \
+	    .returns = PINION_RETURNS_U64)
+/* An application of that alone. */
+pinion_node *pinioni_rig_build_number(pinion_app *app, const pinion_config *config);
+
 /* Answers with the worker it is on. */
 int pinioni_rig_where(void *replica, pinion_request *req);
 #define RIG_WHERE PINION_METHOD("where", pinioni_rig_where, .returns = PINION_RETURNS_U64)

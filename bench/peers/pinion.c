@@ -13,13 +13,6 @@
 #include "bench/peers/peer.h"
 
 static int
-number(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, pinion_arg_u64(req, 0) + 1);
-}
-
-static int
 echo(void *replica, pinion_request *req)
 {
 	pinion_bytes given = pinion_arg_bytes(req, 0);
@@ -38,9 +31,7 @@ echo(void *replica, pinion_request *req)
 
 static const pinion_deployment answer = {
 	.name = "Answer",
-	.methods = PINION_METHODS(
-	    PINION_METHOD(PINION_CALL, number, .params = PINION_PARAMS(PINION_U64("x")),
-		.returns = PINION_RETURNS_U64),
+	.methods = PINION_METHODS(RIG_NUMBER,
 	    PINION_METHOD("echo", echo, .params = PINION_PARAMS(PINION_BYTES("payload")),
 		.returns = PINION_RETURNS_BYTES, .result_max = PEER_BYTES_MAX),
 	    RIG_WHERE),
