@@ -167,6 +167,15 @@ tell(struct worker *w, pinion_port *port, uint16_t slot, unsigned flags)
 	}
 }
 
+/* Is the lane's next message a call that waits for another? A hint: it is copied and checked when it is taken. */
+static inline bool
+may_depend(const struct lane_rx *lane)
+{
+	const struct message *next = lane_peek(lane);
+
+	return next != NULL && next->refs != 0;
+}
+
 /* A dependent that was pushed behind is taken along; this starts nothing. */
 __attribute__((noinline)) static void
 look_behind(struct worker *w, struct pinion_request *r)
@@ -174,7 +183,7 @@ look_behind(struct worker *w, struct pinion_request *r)
 	struct lane_rx *lane = r->lane;
 	unsigned taken = 0;
 
-	while (taken < LOOK_AHEAD && r->dependents == NULL && lane_peek(lane) != NULL &&
+	while (taken < LOOK_AHEAD && r->dependents == NULL && may_depend(lane) &&
 	    pinioni_request_take_call(w, lane))
 		taken++;
 	board_count(w->line, COUNT_TAKEN, taken);
@@ -255,7 +264,7 @@ pinioni_request_complete_scalar(struct pinion_request *r, pinion_kind kind, uint
 	unsigned flags;
 
 	if (r->port == NULL || r->dependents != NULL || (r->message.flags & MESSAGE_STAMP) != 0 ||
-	    (r->lane != NULL && lane_peek(r->lane) != NULL))
+	    (r->lane != NULL && may_depend(r->lane)))
 		return false;
 	r->state = REQUEST_ANSWERED;
 	slot = &r->port->memory.slots[r->message.slot];
@@ -278,7 +287,7 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 	struct pinion_request *rest = NULL;
 	unsigned flags;
 
-	if (r->dependents == NULL && r->lane != NULL && lane_peek(r->lane) != NULL)
+	if (r->dependents == NULL && r->lane != NULL && may_depend(r->lane))
 		look_behind(w, r);
 	if (r->dependents != NULL)
 		rest = dispatch_early(r, o);
