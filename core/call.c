@@ -309,27 +309,39 @@ place_for(pinion_port *port, struct worker *w, unsigned worker, struct pinion_re
 	return cell;
 }
 
-/* Scalars and a short result, and nothing in the way. The message is written where it goes: put together
- * elsewhere and copied at once, its short stores would stall the copy's long loads. What need not be done
- * before it is sent comes after. NULL: nothing was done. */
+/* Scalars as declared; or, if not all are there, calls that will answer them. home: see encode.h. */
+__attribute__((always_inline)) static inline bool
+args_are_scalars(const pinion_port *port, const struct method *method, const pinion_args *args,
+    bool all_here, int *home)
+{
+	*home = HOME_NONE;
+	return all_here ? args_are_plain(method, args)
+			: pinioni_args_are_scalars(port, method, args, home);
+}
+
+/* A short result, and nothing in the way. The message is written where it goes: put together elsewhere and copied
+ * at once, its short stores would stall the copy's long loads. What need not be done before it is sent comes
+ * after. NULL: nothing was done. */
 __attribute__((always_inline)) static inline struct slot_note *
-submit_plain(pinion_port *port, struct worker *w, const struct method *method, pinion_args args,
-    const struct call_how *how)
+submit_scalars(pinion_port *port, struct worker *w, const struct method *method, pinion_args args,
+    const struct call_how *how, bool all_here)
 {
 	uint64_t depth = depth_below(w);
 	struct pinion_request *here;
 	struct slot_note *note;
 	struct message *m;
 	uint32_t replica;
-	unsigned worker;
+	unsigned worker, stop;
 	uint16_t slot;
+	int home;
 
-	if (!args_are_plain(method, &args) || method->result_size > SLOT_BYTES ||
-	    is_stopping(port, w) || depth > DEPTH_MAX || port->free_count == 0 ||
-	    port->zombie_count >= LOANS_SWEEP ||
+	if (!args_are_scalars(port, method, &args, all_here, &home) ||
+	    method->result_size > SLOT_BYTES || is_stopping(port, w) || depth > DEPTH_MAX ||
+	    port->free_count == 0 || port->zombie_count >= LOANS_SWEEP ||
 	    !pinioni_call_target(port, method, &replica, &worker))
 		return NULL;
-	m = place_for(port, w, worker, &here);
+	stop = home == HOME_NONE ? worker : (unsigned)home;
+	m = place_for(port, w, stop, &here);
 	if (m == NULL)
 		return NULL;
 	note = port_take_free(port, &slot);
@@ -337,16 +349,27 @@ submit_plain(pinion_port *port, struct worker *w, const struct method *method, p
 	message_start(m, port, note, depth, how);
 	m->slot = slot;
 	m->target = (uint16_t)replica;
-	encode_plain_bits(&args, m);
+	if (all_here)
+		encode_plain_bits(&args, m);
+	else
+		pinioni_encode_scalars(port, &args, m, note);
 	if (here != NULL) {
-		request_start(here, port, method, replica, depth);
+		request_start(here, port, method, replica, depth, all_here);
 	} else {
 		if (w != NULL)
 			board_count(w->line, COUNT_SENT, 1);
-		pinioni_port_publish(port, worker);
+		pinioni_port_publish(port, stop);
 	}
 	count_sent(port, note, replica, worker);
 	return note;
+}
+
+/* A stage of a chain, mostly. */
+__attribute__((noinline)) static struct slot_note *
+submit_dependent(pinion_port *port, struct worker *w, const struct method *method, pinion_args args,
+    const struct call_how *how)
+{
+	return submit_scalars(port, w, method, args, how, false);
 }
 
 /* Whatever the arguments are. */
@@ -399,8 +422,10 @@ __attribute__((always_inline)) static inline pinion_response
 submit(pinion_port *port, struct worker *w, const struct method *method, pinion_args args,
     const struct call_how *how)
 {
-	struct slot_note *note = submit_plain(port, w, method, args, how);
+	struct slot_note *note = submit_scalars(port, w, method, args, how, true);
 
+	if (note == NULL)
+		note = submit_dependent(port, w, method, args, how);
 	return note != NULL ? submitted(port, w, note, how) : submit_any(port, method, args, how);
 }
 

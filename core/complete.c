@@ -209,6 +209,18 @@ send_settled(struct worker *w, struct pinion_request *r, const struct arrival *a
 	return true;
 }
 
+/* The same of one that will run here. */
+static bool
+start_settled(struct worker *w, struct pinion_request *r, const struct arrival *a)
+{
+	if (r->replica->worker != w || !custody_has(w, r) ||
+	    !pinioni_record_settle_lone(&r->message, r->method, a))
+		return false;
+	r->is_plain = true;
+	worker_enqueue(w, r);
+	return true;
+}
+
 /* Those whose last argument this is go on before the slot is completed: they are the critical path. */
 __attribute__((noinline)) static struct pinion_request *
 dispatch_early(struct pinion_request *r, const struct outcome *o)
@@ -226,7 +238,7 @@ dispatch_early(struct pinion_request *r, const struct outcome *o)
 	for (struct pinion_request *next; list != NULL; list = next) {
 		next = list->next;
 		if (a.kind != PINION_KIND_NONE) {
-			if (send_settled(r->worker, list, &a))
+			if (start_settled(r->worker, list, &a) || send_settled(r->worker, list, &a))
 				continue;
 			pinioni_record_settle(r->worker, &list->message, list->method, &a);
 		}

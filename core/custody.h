@@ -125,10 +125,11 @@ custody_leave(struct worker *w, const struct pinion_request *r, unsigned trail, 
 	e->worker = worker;
 }
 
-/* A call that this worker makes to one of its own replicas: all arguments are there, and the message is right. */
+/* A call that this worker makes, and has now: to one of its own replicas, or of an argument that is here. The message
+ * is right. all_here: its arguments. */
 __attribute__((always_inline)) static inline void
 request_start(struct pinion_request *r, pinion_port *port, const struct method *method,
-    uint32_t replica, uint64_t depth)
+    uint32_t replica, uint64_t depth, bool all_here)
 {
 	/* G, as for messages. */
 	const struct replica_table *table =
@@ -139,7 +140,9 @@ request_start(struct pinion_request *r, pinion_port *port, const struct method *
 	r->replica = table->replicas[replica];
 	r->depth = (uint32_t)depth;
 	r->is_plain = true;
-	if (custody_take(r->worker, r))
+	if (!all_here)
+		pinioni_request_route(r);
+	else if (custody_take(r->worker, r))
 		worker_enqueue(r->worker, r);
 	else
 		pinioni_request_fail_custody(r);

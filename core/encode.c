@@ -437,36 +437,47 @@ encode_items(struct encoder *e, pinion_args args, struct message *m)
 
 /* ---- scalars and responses that will be scalars --------------------------------------------- */
 
-/* An argument that the record can take as it is: exactly the scalar that is declared, now or later. */
-static bool
-is_scalar_now(const pinion_port *port, const pinion_param *p, const pinion_value *v)
+/* The note of a call of this port that will answer what is declared; NULL: it is none. */
+static inline const struct slot_note *
+scalar_to_come(const pinion_port *port, const pinion_param *p, const pinion_value *v)
 {
-	const struct slot_note *note;
+	const struct slot_note *note =
+	    v->kind == PINION_KIND_RESPONSE ? port_note_of(port, v->as.response) : NULL;
 
-	if (v->name != NULL)
-		return false;
-	if (v->kind != PINION_KIND_RESPONSE)
-		return v->kind == p->kind;
-	note = port_note_of(port, v->as.response);
-	return note != NULL && note->method->returns.kind == p->kind;
+	return note != NULL && note->method->returns.kind == p->kind ? note : NULL;
 }
 
-/* What most stages of chains are called with. False: nothing was done. */
-static bool
-encode_scalars(pinion_port *port, const struct method *method, const pinion_args *args,
-    struct message *m, struct slot_note *note)
+bool
+pinioni_args_are_scalars(
+    const pinion_port *port, const struct method *method, const pinion_args *args, int *home)
 {
-	unsigned at = 0, refs = 0, bytes = 8 * args->count;
+	unsigned bytes = 8 * args->count;
 
+	*home = HOME_NONE;
 	if (method->signature == UINT64_MAX || args->count != method->param_count)
 		return false;
 	for (unsigned i = 0; i < args->count; i++) {
-		if (!is_scalar_now(port, &method->params[i], &args->values[i]))
+		const pinion_value *v = &args->values[i];
+		const struct slot_note *note = scalar_to_come(port, &method->params[i], v);
+
+		if (v->name != NULL || (note == NULL && v->kind != method->params[i].kind))
 			return false;
-		bytes += args->values[i].kind == PINION_KIND_RESPONSE ? 8 : 0;
+		if (note == NULL)
+			continue;
+		bytes += sizeof(struct record_ref) - 8;
+		if (*home == HOME_NONE &&
+		    !slot_poll(&port->memory.slots[v->as.response.slot], note->generation))
+			*home = note->home;
 	}
-	if (bytes > MESSAGE_RECORD)
-		return false;
+	return bytes <= MESSAGE_RECORD;
+}
+
+void
+pinioni_encode_scalars(
+    pinion_port *port, const pinion_args *args, struct message *m, struct slot_note *note)
+{
+	unsigned at = 0, refs = 0;
+
 	for (unsigned i = 0; i < args->count; i++) {
 		const pinion_value *v = &args->values[i];
 		struct record_ref ref = { .kind = REF_RESULT, .port = port->index };
@@ -488,7 +499,6 @@ encode_scalars(pinion_port *port, const struct method *method, const pinion_args
 	}
 	m->length = (uint8_t)at;
 	m->refs = (uint16_t)refs;
-	return true;
 }
 
 /* ---- one str or bytes ----------------------------------------------------------------------- */
@@ -539,13 +549,16 @@ pinioni_encode(pinion_port *port, const struct method *method, pinion_args args,
     struct slot_note *note, struct complaint *c)
 {
 	struct encoder e;
+	int home;
 
 	if (args_are_plain(method, &args)) {
 		encode_plain_bits(&args, m);
 		return 0;
 	}
-	if (encode_scalars(port, method, &args, m, note))
+	if (pinioni_args_are_scalars(port, method, &args, &home)) {
+		pinioni_encode_scalars(port, &args, m, note);
 		return 0;
+	}
 	encoder_start(&e, method, c);
 	e.port = port;
 	e.note = note;

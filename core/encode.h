@@ -48,6 +48,18 @@ encode_plain_bits(const pinion_args *args, struct message *m)
 	m->refs = 0;
 }
 
+enum {
+	HOME_NONE = -1
+};
+
+/* Each a scalar as declared, or a call of this port that will answer one: what most stages of chains are called
+ * with. *home: the worker that has the first that is not there yet; HOME_NONE: all are. */
+bool pinioni_args_are_scalars(
+    const pinion_port *port, const struct method *method, const pinion_args *args, int *home);
+/* Fills the record, length and refs of such a message; the calls are pinned in `note`. */
+void pinioni_encode_scalars(
+    pinion_port *port, const pinion_args *args, struct message *m, struct slot_note *note);
+
 /* Fills m's record, length and refs; what must be kept is pinned in `note`, also on failure. */
 int pinioni_encode(pinion_port *port, const struct method *method, pinion_args args,
     struct message *m, struct slot_note *note, struct complaint *c)

@@ -99,6 +99,22 @@ is_scalars(const struct message *m, const struct method *method)
 	    m->refs >> method->param_count == 0 && m->length == 8 * (method->param_count + count);
 }
 
+/* The same, and just one of them is to come. */
+static bool
+is_lone(const struct message *m, const struct method *method)
+{
+	return m->refs != 0 && (m->refs & (m->refs - 1)) == 0 && method->signature != UINT64_MAX &&
+	    m->length <= MESSAGE_RECORD && m->length == 8 * (method->param_count + 1) &&
+	    m->refs >> method->param_count == 0;
+}
+
+/* Where it lies in the record. */
+static unsigned
+lone_at(const struct message *m)
+{
+	return 8 * (unsigned)__builtin_ctz(m->refs);
+}
+
 /* The same of scalars: what is no reference takes 8 bytes. */
 static unsigned
 scalar_refs(const struct message *m, struct record_ref refs[PINION_ARGS_MAX])
@@ -126,6 +142,10 @@ pinioni_record_refs(const struct pinion_runtime *rt, const struct message *m,
 	struct field f;
 	unsigned count = 0;
 
+	if (is_lone(m, method)) {
+		memcpy(refs, m->record + lone_at(m), sizeof refs[0]);
+		return 1;
+	}
 	if (is_scalars(m, method))
 		return scalar_refs(m, refs);
 	record = record_bytes(rt, m, &length);
@@ -197,6 +217,27 @@ settle_scalars(struct worker *w, const struct message *m, struct message *to,
 	}
 	to->refs = (uint16_t)left;
 	to->length = (uint8_t)at;
+}
+
+bool
+pinioni_record_settle_lone(
+    struct message *m, const struct method *method, const struct arrival *arrival)
+{
+	unsigned at = lone_at(m);
+	struct record_ref ref;
+
+	if (!is_lone(m, method) || method->params[at / 8].kind != arrival->kind)
+		return false;
+	memcpy(&ref, m->record + at, sizeof ref);
+	if (ref.kind != REF_RESULT || ref.port != arrival->port || ref.at != arrival->slot ||
+	    ref.call >> 16 != arrival->generation)
+		return false;
+	memcpy(m->record + at, &arrival->bits, 8);
+	for (at += 8; at + 8 < m->length; at += 8)
+		memcpy(m->record + at, m->record + at + 8, 8);
+	m->refs = 0;
+	m->length = (uint8_t)(m->length - 8);
+	return true;
 }
 
 bool

@@ -51,6 +51,10 @@ struct arrival {
 void pinioni_record_settle(struct worker *w, struct message *m, const struct method *method,
     const struct arrival *arrival);
 
+/* The same where it is simple: the only reference, to just what is declared. False: nothing was done. */
+bool pinioni_record_settle_lone(
+    struct message *m, const struct method *method, const struct arrival *arrival);
+
 /* The same into another message, which `to` is then all of. False: not all could be replaced, and `to` is
  * nothing. */
 bool pinioni_record_settle_to(struct worker *w, const struct message *m, struct message *to,

@@ -4,6 +4,7 @@
  *
  *   counted CALLS remote   submit, turn, read, release: each is one function of the public interface
  *   counted CALLS local    by a handler to its own worker: read runs what was submitted
+ *   counted CALLS chain    as local, each with a stage more
  *   counted CALLS beside   as remote, beside 400 ports that do nothing
  */
 #include <inttypes.h>
@@ -41,12 +42,35 @@ call_locally(void *replica, pinion_request *req)
 	return pinion_reply(req, wrong);
 }
 
+/* The same with a stage more, which takes what the first answers. */
+static int
+chain_locally(void *replica, pinion_request *req)
+{
+	pinion_handle to = pinion_arg_handle(req, 0);
+	int64_t calls = pinion_arg_i64(req, 1), wrong = 0;
+
+	(void)replica;
+	for (int64_t i = 0; i < calls; i++) {
+		pinion_response first = pinion_call(to, PINION_ARGS(i));
+		pinion_response r = pinion_call(to, PINION_ARGS(first));
+		int64_t x = 0;
+
+		wrong += pinion_result(r, &x) != 0 || x != i + 2;
+		pinion_release(r);
+		pinion_release(first);
+	}
+	return pinion_reply(req, wrong);
+}
+
 static const pinion_deployment worker = {
 	.name = "Worker",
 	.methods = PINION_METHODS(
 	    PINION_METHOD(PINION_CALL, increment, .params = PINION_PARAMS(PINION_I64("x")),
 		.returns = PINION_RETURNS_I64),
 	    PINION_METHOD("call_locally", call_locally,
+		.params = PINION_PARAMS(PINION_HANDLE("to"), PINION_I64("calls")),
+		.returns = PINION_RETURNS_I64),
+	    PINION_METHOD("chain_locally", chain_locally,
 		.params = PINION_PARAMS(PINION_HANDLE("to"), PINION_I64("calls")),
 		.returns = PINION_RETURNS_I64)),
 };
@@ -90,10 +114,10 @@ count_beside(pinion_runtime *rt, pinion_port *port, pinion_handle handle, int64_
 }
 
 static int64_t
-count_local(pinion_port *port, pinion_handle handle, int64_t calls)
+count_in_handler(pinion_port *port, pinion_handle handle, const char *method, int64_t calls)
 {
-	pinion_response r = pinion_call_on(
-	    port, pinion_method_of(handle, "call_locally"), PINION_ARGS(handle, calls));
+	pinion_response r =
+	    pinion_call_on(port, pinion_method_of(handle, method), PINION_ARGS(handle, calls));
 	int64_t wrong = 0;
 
 	if (pinion_result_on(port, r, &wrong) != 0)
@@ -116,7 +140,9 @@ main(int argc, char **argv)
 	    pinion_port_warm(port) != 0)
 		return 1;
 	if (strcmp(mode, "local") == 0)
-		wrong = count_local(port, handle, calls);
+		wrong = count_in_handler(port, handle, "call_locally", calls);
+	else if (strcmp(mode, "chain") == 0)
+		wrong = count_in_handler(port, handle, "chain_locally", calls);
 	else if (strcmp(mode, "beside") == 0)
 		wrong = count_beside(rt, port, handle, calls);
 	else

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a call may cost, in instructions: submit, complete (a turn that runs it, and one that finds nothing),
-# read, release; the same of a call to the own worker, which is run while its result is waited for. So that no
-# later feature slows them unseen.
+# read, release; the same of a call to the own worker, which is run while its result is waited for, and all of it with
+# and without a stage more. So that no later feature slows them unseen.
 #   test_instructions.sh COUNTED LIMITS [--write]
 # LIMITS has a line each: the function, and how many instructions a call of it takes. More than that by a
 # hundredth fails; --write renews the file, in a commit that says why.
@@ -19,7 +19,7 @@ count() { # MODE CALLS FUNCTIONS
 		exit 1
 	}
 	callgrind_annotate --inclusive=yes --threshold=100 "$tmp/out" 2>/dev/null | tr -d ',' |
-		sed -nE "s/^ *([0-9]+) .*[:?](pinion_($3))( .*)?\$/\2 \1/p" | sort -u
+		sed -nE "s/^ *([0-9]+) .*[:?]($3)( .*)?\$/\2 \1/p" | sort -u
 }
 
 # What one call more takes in each.
@@ -34,11 +34,13 @@ command -v valgrind >/dev/null || {
 	exit 77
 }
 {
-	each remote 'call_on_values|work|result_on_into|release_on'
-	each local 'call_values|result_into|release'
-	each beside 'work' | sed 's/work/work_beside_400_ports/'
+	each remote 'pinion_call_on_values|pinion_work|pinion_result_on_into|pinion_release_on'
+	each local 'pinion_call_values|pinion_result_into|pinion_release'
+	each beside 'pinion_work' | sed 's/work/work_beside_400_ports/'
+	each local 'call_locally'
+	each chain 'chain_locally'
 } | sort >"$tmp/now"
-[ "$(wc -l <"$tmp/now")" -eq 8 ] || {
+[ "$(wc -l <"$tmp/now")" -eq 10 ] || {
 	echo "functions are missing in the profile:"
 	cat "$tmp/now"
 	exit 1
