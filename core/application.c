@@ -444,6 +444,22 @@ pinion_method_of(pinion_handle handle, const char *name)
 	return handle;
 }
 
+bool
+pinion_handle_streams(pinion_handle handle)
+{
+	struct pinion_runtime *rt = pinioni_runtimes_lock(handle_runtime(handle));
+	const struct deployment *d;
+	bool streams = false;
+
+	if (rt == NULL)
+		return false;
+	d = registry_deployment(&rt->registry, handle_deployment(handle));
+	if (d != NULL && handle_method(handle) < d->method_count)
+		streams = d->methods[handle_method(handle)].item_size != 0;
+	pinioni_runtimes_unlock();
+	return streams;
+}
+
 int
 pinion_handle_describe(pinion_handle handle, pinion_params *params, pinion_returns *returns)
 {
@@ -458,7 +474,7 @@ pinion_handle_describe(pinion_handle handle, pinion_params *params, pinion_retur
 		const struct method *m = &d->methods[handle_method(handle)];
 
 		*params = (pinion_params){ m->params, m->param_count };
-		*returns = m->returns;
+		*returns = m->item_size != 0 ? m->items : m->returns;
 		err = 0;
 	} else if (d != NULL) {
 		err = -EINVAL;

@@ -11,6 +11,7 @@
 #include "core/encode.h"
 #include "core/record.h"
 #include "core/runtime.h"
+#include "core/stream.h"
 #include "core/thread.h"
 
 static pinion_response
@@ -150,7 +151,7 @@ undo(pinion_port *port, struct slot_note *note)
 }
 
 static int
-reserve_result(pinion_port *port, struct slot_note *note, struct complaint *c)
+reserve_result(pinion_port *port, struct slot_note *note, uint32_t window, struct complaint *c)
 {
 	const struct method *method = note->method;
 	uint32_t at;
@@ -158,6 +159,13 @@ reserve_result(pinion_port *port, struct slot_note *note, struct complaint *c)
 
 	if (method->result_size <= SLOT_BYTES)
 		return 0;
+	if (window != 0) {
+		err = pinioni_stream_reserve(port, note, window);
+		return err == 0 ? 0
+				: pinioni_complain(c, err,
+				      "no room for %u items of %u bytes: the port's arena has %zu",
+				      window, method->item_size, port->memory.arena_size);
+	}
 	err = pinioni_port_take_block(port, method->result_size, &at);
 	if (err != 0)
 		return pinioni_complain(c, err,
@@ -183,8 +191,16 @@ is_stopping(const pinion_port *port, const struct worker *w)
 }
 
 static int
-refuse(const pinion_port *port, struct complaint *c)
+refuse(const pinion_port *port, const struct method *m, const struct call_how *how,
+    struct complaint *c)
 {
+	if (m->item_size != 0 && how->window == 0)
+		return pinioni_complain(c, -EINVAL,
+		    "%s.%s is a stream: call it with pinion_call_stream", m->deployment->name,
+		    m->name);
+	if (m->item_size == 0 && how->window != 0)
+		return pinioni_complain(c, -EINVAL, "%s.%s is no stream: call it with pinion_call",
+		    m->deployment->name, m->name);
 	if (is_stopping(port, port->worker))
 		return pinioni_complain(c, -ECANCELED, "the runtime is stopping");
 	if (depth_below(port->worker) > DEPTH_MAX)
@@ -384,7 +400,7 @@ send(pinion_port *port, struct slot_note *note, const pinion_args *args, const s
 	message_start(&m, port, note, depth_below(port->worker), how);
 	err = pinioni_encode(port, note->method, *args, &m, note, c);
 	if (err == 0)
-		err = reserve_result(port, note, c);
+		err = reserve_result(port, note, how->window, c);
 	if (err == 0 && (err = dispatch(port, note->method, note, &m, &text)) != 0)
 		(void)pinioni_complain(c, err, "%s", text);
 	return err;
@@ -400,7 +416,7 @@ submit_any(
 
 	c.code = 0; /* and not the text: clearing that would cost as much as sending */
 	c.deployment = NULL;
-	if (refuse(port, &c) != 0)
+	if (refuse(port, method, how, &c) != 0)
 		return pinioni_port_fail(port, c.code, method, "%s", c.text);
 	note = pinioni_port_take_slot(port);
 	if (note == NULL)
@@ -433,7 +449,8 @@ pinion_response
 pinioni_submit(
     pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how)
 {
-	return submit(port, port->worker, method, args, how);
+	return how->window != 0 ? submit_any(port, method, args, how)
+				: submit(port, port->worker, method, args, how);
 }
 
 /* Without a slot, when the arguments travel in the message; else with one that is released at once. */
@@ -445,7 +462,7 @@ post(pinion_port *port, const struct method *method, const pinion_args *args)
 	struct message m = { .slot = SLOT_NONE };
 	struct complaint c;
 	const char *text;
-	int err = refuse(port, &c);
+	int err = refuse(port, method, &how, &c);
 
 	if (err != 0)
 		return err;

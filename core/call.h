@@ -16,6 +16,7 @@ struct call_how {
 	bool tagged;
 	bool is_post;
 	uint16_t function; /* of a task */
+	uint32_t window;   /* items of the stream that is asked for; 0: none is */
 };
 
 #define RESPONSE_NOWHERE \

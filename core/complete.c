@@ -138,8 +138,8 @@ pinioni_request_put(struct pinion_request *r, const struct outcome *o, const cha
 }
 
 /* Whoever asked is told; the ordered look is made only then. */
-__attribute__((noinline)) static void
-tell(struct worker *w, pinion_port *port, uint16_t slot, unsigned flags)
+__attribute__((noinline)) void
+pinioni_request_tell(struct worker *w, pinion_port *port, uint16_t slot, unsigned flags)
 {
 	struct pinion_runtime *rt = w->runtime;
 
@@ -285,7 +285,7 @@ pinioni_request_complete_scalar(struct pinion_request *r, pinion_kind kind, uint
 	slot_write_word(slot, 0, bits);
 	flags = finish_slot(r, slot, kind);
 	if (flags != 0)
-		tell(r->worker, r->port, r->message.slot, flags);
+		pinioni_request_tell(r->worker, r->port, r->message.slot, flags);
 	return true;
 }
 
@@ -308,7 +308,7 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 	if (rest != NULL)
 		pinioni_request_route_all(rest);
 	if (flags != 0)
-		tell(w, port, at, flags);
+		pinioni_request_tell(w, port, at, flags);
 }
 
 void

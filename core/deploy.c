@@ -246,8 +246,12 @@ make_spec(const pinion_node *node)
 			.params = m->params.list,
 			.deployment = d,
 			.signature = signature_of(&m->params),
-			.returns = m->returns,
-			.result_size = result_size(m),
+			.returns =
+			    m->stream ? (pinion_returns){ .kind = PINION_KIND_NONE } : m->returns,
+			.items =
+			    m->stream ? m->returns : (pinion_returns){ .kind = PINION_KIND_NONE },
+			.result_size = m->stream ? UINT32_MAX : result_size(m),
+			.item_size = m->stream ? result_size(m) : 0,
 			.param_count = (uint8_t)m->params.count,
 			.index = (uint8_t)i };
 	}

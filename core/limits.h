@@ -38,6 +38,9 @@ enum {
 	TRIAL_TRIPS = 32,    /* round trips a batch */
 	TRIAL_WARM = 8,      /* before it: the lines come, and both sides take its pace */
 
+	STREAM_WINDOW = 32, /* items that a producer may be ahead of its reader */
+	STARVED_LOOKS = 16, /* at producers that wait for room, a turn */
+
 	LANES_HOT = 8,      /* polled every turn, */
 	LANES_KEPT = 4,     /* of these so many although they are quiet */
 	LANE_WARM = 64,     /* turns between two doorbells of a lane that is polled then */

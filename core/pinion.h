@@ -67,6 +67,10 @@ typedef struct pinion_ref {
 	uint64_t generation;
 	uint32_t port, slot;
 } pinion_ref;
+typedef struct pinion_stream { /* one call, many results */
+	uint64_t generation;
+	uint32_t port, slot;
+} pinion_stream;
 typedef struct pinion_token {
 	uint64_t generation;
 	uint32_t port, slot;
@@ -169,6 +173,8 @@ typedef struct pinion_method {
 	pinion_params params;
 	pinion_returns returns; /* absent: nothing; then returning 0 is the answer */
 	uint32_t result_max;    /* bytes of a str or bytes result; 0: PINION_RESULT_MAX_DEFAULT */
+	bool
+	    stream; /* yields any number of `returns`, each of at most result_max; returning 0 ends it */
 } pinion_method;
 typedef struct pinion_methods {
 	const pinion_method *list;
@@ -297,7 +303,10 @@ int pinion_init_fail(pinion_init *init, int error, const char *format, ...)
 
 /* The same deployment, another method. An unknown name is an error of the calls made with it. */
 pinion_handle pinion_method_of(pinion_handle handle, const char *method);
-/* What a handle's method was declared as, for programs that make arguments at run time. -ESTALE. */
+/* Whether it names a method that is a stream. */
+bool pinion_handle_streams(pinion_handle handle);
+/* What a handle's method was declared as, for programs that make arguments at run time; of a stream, what its items
+ * are. -ESTALE. */
 int pinion_handle_describe(
     pinion_handle handle, pinion_params *params, pinion_returns *returns) PINION_MUST_CHECK;
 
@@ -360,6 +369,35 @@ void pinion_ref_release(pinion_ref ref);
  * until this thread's next pinion_ref_get. -ESTALE (released, given back), -EINVAL (another kind, or not made
  * by pinion_response_ref) or the call's error. */
 int pinion_ref_get_into(pinion_ref ref, pinion_into into) PINION_MUST_CHECK;
+
+/* ---- streams ----------------------------------------------------------------------------------- */
+
+typedef struct pinion_stream_options {
+	pinion_args args;
+	struct pinion_only_named *only_named_;
+	size_t size_;
+	pinion_port *port; /* of this thread; NULL: the one that pinion_call uses */
+	int32_t
+	    window; /* items that the producer may be ahead, at most 65536, made a power of two; 32 */
+} pinion_stream_options;
+
+/* Calls a method that is declared .stream. Sends at once and never waits; a failure is what pinion_next says. */
+pinion_stream pinion_call_stream_with(
+    pinion_handle handle, const pinion_stream_options *options) PINION_MUST_CHECK;
+/* 1: an item, 0: the end, however often it is asked; -errno: why it ended, after its items, or -ESTALE, -EINVAL
+ * (another kind; the item stays), -ERANGE (it does not fit, and stays). A str or bytes item is a view until the
+ * stream's next item is asked for, or it is closed. */
+int pinion_next_into(pinion_stream stream, pinion_into into) PINION_MUST_CHECK;
+/* The same within timeout_ns, as pinion_result_within: -EAGAIN, and the stream stays good. 0: only looks. */
+int pinion_next_within_into(
+    pinion_stream stream, int64_t timeout_ns, pinion_into into) PINION_MUST_CHECK;
+/* The same as its own kind; timeout_ns negative: no limit. */
+int pinion_next_value(
+    pinion_stream stream, int64_t timeout_ns, pinion_value *value) PINION_MUST_CHECK;
+/* Gives it back. What is still yielded is dropped: the producer's next yield says -ECANCELED. */
+void pinion_stream_close(pinion_stream stream);
+/* Why it ended; texts hold until pinion_stream_close. */
+pinion_error pinion_stream_error(pinion_stream stream);
 
 /* ---- ports: for those who do not want a thread-local read, or have an event loop ---------------- */
 
@@ -431,6 +469,10 @@ int pinion_reply_value(pinion_request *req, pinion_value value) PINION_MUST_CHEC
 int pinion_reply_from(pinion_request *req, const pinion_value *value) PINION_MUST_CHECK;
 int pinion_reply_fmt(pinion_request *req, const char *format, ...)
     PINION_PRINTF(2, 3) PINION_MUST_CHECK;
+/* An item of a stream. Waits for room when the reader is a window behind: this request only, its worker goes on.
+ * -ECANCELED: nobody listens any more, or the runtime stops; -EINVAL, -EMSGSIZE: not what is declared, and the
+ * stream has ended with that error. */
+int pinion_yield_from(pinion_request *req, const pinion_value *value) PINION_MUST_CHECK;
 /* Memory where the result will be read; pinion_reply_buffer then answers without a copy. NULL: larger
  * than result_max, or answered. */
 void *pinion_result_buffer(pinion_request *req, size_t size);
@@ -480,7 +522,7 @@ typedef struct pinion_worker_status {
 	uint32_t
 	    depth; /* requests queued or running, when a handler was last started by the worker */
 	uint64_t started, local, failed, forwarded, chained, surplus, sent, taken, refused,
-	    suspended, sleeps, rescued, rings;
+	    suspended, sleeps, rescued, rings, yielded;
 } pinion_worker_status;
 typedef struct pinion_port_status {
 	uint32_t slots;

@@ -153,6 +153,14 @@ pinion_args_of(const pinion_value *values, uint64_t signature, uint32_t count)
 		 : pinion_task_of)((from), (fn), (args))
 
 #define pinion_reply(req, x) pinion_reply_from((req), (const pinion_value[]){ PINION_VALUE(x) })
+#define pinion_call_stream(handle, ...) \
+	pinion_call_stream_with((handle), \
+	    &(const pinion_stream_options){ \
+		.size_ = sizeof(pinion_stream_options), .args = __VA_ARGS__ })
+#define pinion_next(stream, out) pinion_next_into((stream), PINION_INTO(out))
+#define pinion_next_within(stream, timeout_ns, out) \
+	pinion_next_within_into((stream), (timeout_ns), PINION_INTO(out))
+#define pinion_yield(req, x) pinion_yield_from((req), (const pinion_value[]){ PINION_VALUE(x) })
 #define pinion_token_reply(token, x) pinion_token_reply_value((token), PINION_VALUE(x))
 #define pinion_result(response, out) pinion_result_into((response), PINION_INTO(out))
 #define pinion_result_within(response, timeout_ns, out) \

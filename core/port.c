@@ -15,6 +15,7 @@
 
 #include "core/grant.h"
 #include "core/runtime.h"
+#include "core/stream.h"
 #include "core/thread.h"
 #include "shm/bell.h"
 #include "shm/doorbell.h"
@@ -51,7 +52,7 @@ tables_size(uint32_t slots)
 	    DIRECTORY_DEPLOYMENTS * sizeof(struct directory_copy) +
 	    DIRECTORY_REPLICAS * (sizeof(uint16_t) + sizeof(uint32_t)) +
 	    FAILURES * sizeof(struct failure) + WORKERS_MAX * sizeof(struct lane_rx) +
-	    slots * sizeof(struct harvested) + slots * sizeof(struct loan);
+	    slots * (sizeof(struct harvested) + sizeof(struct loan) + sizeof(struct ring_rx));
 }
 
 static int
@@ -79,6 +80,7 @@ make_tables(pinion_port *p)
 	p->rx = table(&at, WORKERS_MAX * sizeof *p->rx);
 	p->harvest = table(&at, slots * sizeof *p->harvest);
 	p->loans = table(&at, slots * sizeof *p->loans);
+	p->streams = table(&at, slots * sizeof *p->streams);
 	p->loan_room = slots;
 	p->directory_version = UINT64_MAX;
 	return 0;
@@ -357,6 +359,8 @@ pinioni_port_release_slot(pinion_port *p, struct slot_note *note)
 		free_slot(p, note);
 		return;
 	}
+	if ((note->marks & MARK_STREAM) != 0)
+		pinioni_stream_close(p, note);
 	note->state = NOTE_ZOMBIE;
 	note->marks &= (uint8_t)~MARK_TAGGED;
 	p->zombies[p->zombie_count++] = port_slot_of(p, note);
@@ -493,16 +497,20 @@ pinioni_port_told(void *port, uint32_t slot)
 {
 	pinion_port *p = port;
 	struct slot_note *note;
+	bool done;
 
 	if (slot >= p->memory.slot_count)
 		return;
 	note = &p->notes[slot];
-	if (note->state == NOTE_FREE || !slot_poll(&p->memory.slots[slot], note->generation))
+	done = slot_poll(&p->memory.slots[slot], note->generation);
+	if (note->state == NOTE_FREE || (!done && (note->marks & MARK_STREAM) == 0))
 		return; /* a stray bit */
 	if ((note->marks & MARK_AWAITED) != 0)
 		pinioni_worker_resume_awaiting(p->worker, slot);
 	else if (note->waiter != NULL)
 		pinioni_worker_resume(p->worker, note->waiter);
+	if (!done)
+		return; /* an item */
 	while (note->relay != NULL && p->worker->relays < RELAYS_MAX)
 		relay(p, note, slot);
 	if (note->relay != NULL)

@@ -32,6 +32,7 @@
 #include "shm/arena.h"
 #include "shm/lane_memory.h"
 #include "shm/port_memory.h"
+#include "shm/ring.h"
 #include "shm/slot.h"
 
 struct fiber;
@@ -58,6 +59,7 @@ enum note_mark {
 	MARK_ATTACHED = 16,   /* on some request's list */
 	MARK_PLACED = 32,     /* a block is reserved for its result */
 	MARK_AWAITED = 64,    /* several handlers wait for it, or did */
+	MARK_STREAM = 128,    /* what is placed is a ring: core/stream.h */
 };
 
 /* What one argument keeps. */
@@ -122,6 +124,7 @@ struct pinion_port {
 	uint64_t rang[WORKERS_MAX];
 	uint32_t pushes;
 	struct slot_note *notes;
+	struct ring_rx *streams; /* of those that are */
 	uint16_t *free;
 	uint32_t free_count;
 	uint16_t *zombies;
@@ -177,6 +180,9 @@ void pinioni_port_strip(pinion_port *port, struct slot_note *note);
 int pinioni_port_take_block(pinion_port *port, size_t bytes, uint32_t *at)
     __attribute__((warn_unused_result));
 void pinioni_port_unpin(pinion_port *port, const struct pin *pins, unsigned count);
+/* Waits until one of them is there. Its index, or why not. */
+int pinioni_port_wait(pinion_port *port, const pinion_response *r, unsigned count,
+    int64_t timeout_ns) __attribute__((warn_unused_result));
 /* Renews the copy of the directory when it has moved. */
 void pinioni_port_renew_routes(pinion_port *port);
 /* A message written where lane_claim said is sent; a sleeper is looked at. */
@@ -276,12 +282,21 @@ port_release(pinion_port *port, struct slot_note *note)
 		pinioni_port_release_slot(port, note);
 }
 
-/* Index of the first that is there, all being this port's; -EAGAIN: none. */
+/* An item of a stream can be read. */
+static inline bool
+port_has_item(const pinion_port *port, uint32_t slot)
+{
+	return (port->notes[slot].marks & MARK_STREAM) != 0 &&
+	    ring_peek(&port->streams[slot]) != NULL;
+}
+
+/* Index of the first that is there, or of which an item is, all being this port's; -EAGAIN: none. */
 static inline int
 port_find_done(const pinion_port *port, const pinion_response *r, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		if (slot_poll(&port->memory.slots[r[i].slot], r[i].generation))
+		if (slot_poll(&port->memory.slots[r[i].slot], r[i].generation) ||
+		    port_has_item(port, r[i].slot))
 			return (int)i;
 	return -EAGAIN;
 }

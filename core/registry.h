@@ -40,7 +40,10 @@ struct method {
 	uint64_t
 	    signature; /* as PINION_ARGS makes it of scalars in order; UINT64_MAX: never equal */
 	pinion_returns returns;
-	uint32_t result_size; /* most bytes of a result */
+	pinion_returns items; /* of a stream, which itself returns nothing */
+	uint32_t
+	    result_size; /* most bytes of a result; UINT32_MAX: of a stream, which is no plain call */
+	uint32_t item_size; /* most bytes of an item; 0: no stream */
 	uint8_t param_count;
 	uint8_t index;
 	bool any_params; /* a task: whatever it is called with */

@@ -36,9 +36,15 @@ is_taken(const pinion_request *r)
 static int
 complain_reply(pinion_request *r, pinion_kind got)
 {
-	pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
-	    "%s.%s declares to return %s and replied %s", r->method->deployment->name,
-	    r->method->name, pinioni_kind_name(r->method->returns.kind), pinioni_kind_name(got));
+	if (r->method->item_size != 0)
+		pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
+		    "%s.%s is a stream: its values are given with pinion_yield, and returning 0 ends it",
+		    r->method->deployment->name, r->method->name);
+	else
+		pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
+		    "%s.%s declares to return %s and replied %s", r->method->deployment->name,
+		    r->method->name, pinioni_kind_name(r->method->returns.kind),
+		    pinioni_kind_name(got));
 	return -EINVAL;
 }
 
@@ -51,11 +57,11 @@ too_large(pinion_request *r, size_t size)
 	return -EMSGSIZE;
 }
 
-/* The value as declared: kind, bytes, length. Of a scalar, bits hold the bytes. */
-static int
-shape(const struct method *m, const pinion_value *v, uint64_t *bits, struct outcome *o)
+int
+pinioni_reply_shape(const pinion_returns *returns, uint32_t most, const pinion_value *v,
+    uint64_t *bits, struct outcome *o)
 {
-	pinion_kind want = m->any_params ? v->kind : m->returns.kind;
+	pinion_kind want = returns == NULL ? v->kind : returns->kind;
 
 	o->kind = want;
 	if (kind_is_scalar(want)) {
@@ -74,9 +80,17 @@ shape(const struct method *m, const pinion_value *v, uint64_t *bits, struct outc
 		return -EMSGSIZE;
 	o->bytes = value_bytes(v).data;
 	o->length = (uint32_t)value_bytes(v).len;
-	if (want == PINION_KIND_STRUCT && !m->any_params && o->length != m->returns.size)
+	if (want == PINION_KIND_STRUCT && returns != NULL && o->length != returns->size)
 		return -EINVAL;
-	return o->length > SLOT_BYTES && o->length > m->result_size ? -EMSGSIZE : 0;
+	return o->length > most ? -EMSGSIZE : 0;
+}
+
+/* A short one always finds room in the slot. */
+static int
+shape(const struct method *m, const pinion_value *v, uint64_t *bits, struct outcome *o)
+{
+	return pinioni_reply_shape(m->any_params ? NULL : &m->returns,
+	    m->result_size > SLOT_BYTES ? m->result_size : SLOT_BYTES, v, bits, o);
 }
 
 int
@@ -143,7 +157,8 @@ pinion_reply_fmt(pinion_request *r, const char *format, ...)
 void *
 pinion_result_buffer(pinion_request *r, size_t size)
 {
-	if ((is_taken(r) && r->state != REQUEST_MISREAD) || size > r->method->result_size)
+	if ((is_taken(r) && r->state != REQUEST_MISREAD) || size > r->method->result_size ||
+	    r->method->item_size != 0)
 		return NULL;
 	r->buffer = (uint32_t)size;
 	if (r->port == NULL)
@@ -308,7 +323,17 @@ check_forward(pinion_request *r, const struct method *m, struct complaint *c)
 {
 	if ((r->message.call & 0xff) >= HOPS_MAX)
 		return pinioni_complain(c, -EDEADLK, "forwarded more than %d times", HOPS_MAX);
-	if (r->port != NULL && m->result_size > SLOT_BYTES &&
+	if ((m->item_size != 0) != (r->method->item_size != 0))
+		return pinioni_complain(c, -EINVAL, "%s.%s %s a stream and %s.%s %s one",
+		    m->deployment->name, m->name, m->item_size != 0 ? "is" : "is not",
+		    r->method->deployment->name, r->method->name,
+		    r->method->item_size != 0 ? "is" : "is not");
+	if (m->item_size > r->method->item_size)
+		return pinioni_complain(c, -EMSGSIZE,
+		    "%s.%s may yield %u bytes and the caller of %s.%s has room for %u",
+		    m->deployment->name, m->name, m->item_size, r->method->deployment->name,
+		    r->method->name, r->method->item_size);
+	if (m->item_size == 0 && r->port != NULL && m->result_size > SLOT_BYTES &&
 	    m->result_size > r->port->memory.places[r->message.slot].size)
 		return pinioni_complain(c, -EMSGSIZE,
 		    "%s.%s may answer %u bytes and the caller of %s.%s has room for %u",

@@ -60,9 +60,10 @@ struct pinion_request {
 	struct pinion_request **dependents_end;
 	struct request_memory *memory;
 	const unsigned char *record;
-	uint32_t buffer; /* bytes that pinion_result_buffer gave; 0: none */
-	uint32_t index;  /* in the worker's pool */
-	uint16_t owned;  /* list of the worker's port's slots */
+	uint32_t
+	    buffer; /* bytes that pinion_result_buffer gave; 0: none. Of a stream, 1: `out` is set */
+	uint32_t index; /* in the worker's pool */
+	uint16_t owned; /* list of the worker's port's slots */
 	uint8_t arg_count;
 	/* Set together when it is taken from the pool. */
 	uint8_t state;
@@ -74,6 +75,7 @@ struct pinion_request {
 	uint32_t depth;
 	_Atomic uint64_t token;
 	struct view args[PINION_ARGS_MAX];
+	struct ring_tx out; /* of a stream */
 };
 
 /* The record of a MESSAGE_ANSWERED. */
@@ -142,6 +144,12 @@ int pinioni_request_fail_misread(struct pinion_request *r);
 void pinioni_request_returned(struct pinion_request *r, int err);
 /* Answered or handed on: gives back what it holds, unless its handler is still inside. */
 void pinioni_request_end(struct pinion_request *r);
+/* The value as declared: kind, bytes, length; most: of those. returns NULL: anything. Of a scalar, bits hold the bytes.
+ * 0, -EINVAL, -ERANGE, -EMSGSIZE. */
+int pinioni_reply_shape(const pinion_returns *returns, uint32_t most, const pinion_value *v,
+    uint64_t *bits, struct outcome *o) __attribute__((warn_unused_result));
+/* Whoever asked, by these flags of that slot's word, is told. */
+void pinioni_request_tell(struct worker *w, pinion_port *port, uint16_t slot, unsigned flags);
 /* Whoever took a token: writes the result or the fault where they belong; the worker completes. */
 void pinioni_request_put(struct pinion_request *r, const struct outcome *o, const char *text);
 /* A failure that arose in this request. */

@@ -83,9 +83,8 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 	return at;
 }
 
-/* None is there yet. */
-__attribute__((noinline)) static int
-wait_many(pinion_port *port, const pinion_response *r, unsigned count, int64_t timeout_ns)
+__attribute__((noinline)) int
+pinioni_port_wait(pinion_port *port, const pinion_response *r, unsigned count, int64_t timeout_ns)
 {
 	uint64_t limit = timeout_ns < 0 ? UINT64_MAX : (uint64_t)timeout_ns;
 	struct worker *w = port->worker;
@@ -101,7 +100,7 @@ wait_many(pinion_port *port, const pinion_response *r, unsigned count, int64_t t
 static int
 wait_more(pinion_port *port, pinion_response r, int64_t timeout_ns)
 {
-	return wait_many(port, &r, 1, timeout_ns);
+	return pinioni_port_wait(port, &r, 1, timeout_ns);
 }
 
 static const void *
@@ -270,7 +269,7 @@ pinion_wait_any(const pinion_response *r, unsigned count, int64_t timeout_ns)
 	if (err == 0)
 		err = port_find_done(port, r, count);
 	if (err == -EAGAIN)
-		err = wait_many(port, r, count, timeout_ns);
+		err = pinioni_port_wait(port, r, count, timeout_ns);
 	port_leave(shell);
 	return err;
 }

@@ -173,6 +173,7 @@ pinion_worker_look(pinion_runtime *rt, unsigned worker, pinion_worker_status *s)
 		.sleeps = board_read(line, COUNT_SLEEPS),
 		.rescued = board_read(line, COUNT_RESCUED),
 		.rings = board_read(line, COUNT_RINGS),
+		.yielded = board_read(line, COUNT_YIELDED),
 	};
 	return rt->worker_count;
 }

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "core/runtime.h"
+#include "core/stream.h"
 #include "core/thread.h"
+#include "shm/bell.h"
 
 static void
 fiber_loop(void *worker)
@@ -288,6 +290,11 @@ arm(struct worker *w, struct fiber *f)
 		note->waiter = f;
 		if (slot_ask(&w->port->memory.slots[r->slot], r->generation) != SLOT_IS_PENDING)
 			return false;
+		if ((note->marks & MARK_STREAM) == 0)
+			continue;
+		bell_order(); /* an item that came before we asked is seen here */
+		if (port_has_item(w->port, r->slot))
+			return false;
 	}
 	return true;
 }
@@ -329,6 +336,16 @@ suspend_for(struct worker *w, const pinion_response *responses, unsigned count, 
 	return err != 0 || all_are_ours(w, responses, count) ? err : -ESTALE;
 }
 
+/* One that is waited for without a time, and is no stream: its producer would be stuck on our stack while it waits
+ * for room. */
+static bool
+may_run_inline(
+    const struct worker *w, const pinion_response *responses, unsigned count, uint64_t deadline)
+{
+	return count == 1 && deadline == 0 &&
+	    (w->port->notes[responses[0].slot].marks & MARK_STREAM) == 0;
+}
+
 /* Nobody else wants the worker. */
 static bool
 is_alone(const struct worker *w)
@@ -344,6 +361,7 @@ is_alone(const struct worker *w)
 static bool
 look_out(struct worker *w, const pinion_response *responses, unsigned count, uint64_t deadline)
 {
+	bool may_run = may_run_inline(w, responses, count, deadline);
 	uint64_t start = clock_ticks();
 
 	if (!w->has_thread || w->looked_out++ >= LOOK_OUTS)
@@ -351,7 +369,7 @@ look_out(struct worker *w, const pinion_response *responses, unsigned count, uin
 	while (is_alone(w) && clock_ticks() - start < AWAIT_US * w->runtime->ticks_us) {
 		pinioni_lanes_look_out(w);
 		pinioni_port_drain_ready(w->port);
-		while (count == 1 && deadline == 0 && pinioni_worker_run_inline(w, responses[0]))
+		while (may_run && pinioni_worker_run_inline(w, responses[0]))
 			continue;
 		if (port_find_done(w->port, responses, count) >= 0)
 			return true;
@@ -370,7 +388,8 @@ pinioni_worker_await(
 			return -ECANCELED;
 		if (deadline != 0 && clock_now(&w->runtime->clock) >= deadline)
 			return -EAGAIN;
-		if (count == 1 && deadline == 0 && pinioni_worker_run_inline(w, responses[0]))
+		if (may_run_inline(w, responses, count, deadline) &&
+		    pinioni_worker_run_inline(w, responses[0]))
 			continue;
 		if (look_out(w, responses, count, deadline))
 			continue;
@@ -427,4 +446,5 @@ pinioni_worker_resume_all(struct worker *w)
 		pinioni_worker_resume(w, s->fiber);
 	for (uint32_t i = 0; i < w->timer_count; i++)
 		pinioni_worker_resume(w, w->timers[i].fiber);
+	pinioni_stream_resume_starved(w);
 }

@@ -15,6 +15,7 @@
 #include "core/grant.h"
 #include "core/record.h"
 #include "core/runtime.h"
+#include "core/stream.h"
 #include "core/thread.h"
 #include "shm/bell.h"
 
@@ -229,6 +230,7 @@ has_something(struct worker *w)
 	bool mail = atomic_load_explicit(&w->mail, memory_order_relaxed) != NULL;
 
 	pinioni_worker_look_at_strangers(w);
+	pinioni_stream_look_at_starved(w, w->starved_count);
 	return mail || w->queue != NULL || w->resumed != NULL || w->outbox_messages != 0 ||
 	    runtime_phase(w->runtime) >= RUNTIME_CANCELING || !pinioni_lanes_are_empty(w) ||
 	    !ready_is_empty(w->port->memory.ready, w->port->memory.slot_count);
@@ -333,6 +335,8 @@ pinioni_worker_loop_turn(struct worker *w)
 	read_mail(w);
 	if (w->strangers != NULL)
 		pinioni_worker_look_at_strangers(w);
+	if (w->starved_count != 0)
+		pinioni_stream_look_at_starved(w, STARVED_LOOKS);
 	if (pinioni_worker_run_resumed(w))
 		w->work++; /* much may have happened: nothing read before holds */
 	for (unsigned i = 0; i < RUN_BURST && run_next(w); i++)
@@ -478,6 +482,7 @@ pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
 	w->bell = board_bell(&rt->board, index);
 	w->doors = board_doors(&rt->board, index);
 	w->queue_end = &w->queue;
+	CDS_INIT_LIST_HEAD(&w->starved);
 	w->resumed_end = &w->resumed;
 	err = pinioni_worker_make_pool(w);
 	if (err == 0)

@@ -21,6 +21,7 @@
 #define PINION_CORE_WORKER_H
 
 #include <pthread.h>
+#include <urcu/list.h>
 
 #include "core/fiber.h"
 #include "core/memory.h"
@@ -141,6 +142,9 @@ struct worker {
 	uint32_t timer_count, timer_room;
 	struct fiber *awaiting; /* those that wait for results of this worker's port */
 	struct stranger *strangers;
+	struct cds_list_head
+	    starved; /* struct starved: handlers that wait for room in their rings */
+	uint32_t starved_count;
 	bool leave; /* back to thread_stack after this turn */
 	bool canceling;
 	uint64_t idle_since;  /* ticks; 0: busy */

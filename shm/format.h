@@ -173,6 +173,29 @@ struct result_place {
 	uint32_t size; /* bytes */
 };
 
+/* The items of one stream, in the block that the call reserved for its result. See shm/ring.h. */
+struct ring {
+	alignas(CELL_SIZE) _Atomic uint64_t
+	    taken; /* W reader  R producer   items below may be written over   edge J */
+	_Atomic uint32_t closed; /* W reader, owner  R producer   nobody listens any more */
+	uint32_t reserved[13 + 16];
+	/* A line apart, since lines are fetched in pairs. */
+	alignas(CELL_SIZE) _Atomic uint32_t
+	    starved;     /* W producer  R reader, owner   worker + 1 that waits for room; 0: none */
+	uint32_t window; /* items, a power of two. Frozen by edge P of the call's message, as is: */
+	uint32_t stride; /* bytes from one item to the next */
+	uint32_t more[13];
+};
+static_assert(sizeof(struct ring) == 3 * CELL_SIZE, "segment format");
+struct ring_item {
+	alignas(CELL_SIZE) _Atomic uint64_t
+	    sequence;    /* W producer  R reader   number of the item + 1: it is there   edge W */
+	uint32_t kind;   /* enum pinion_kind */
+	uint32_t length; /* bytes of the value, which follows */
+	uint64_t bytes[6];
+};
+static_assert(sizeof(struct ring_item) == CELL_SIZE, "one cache line an item that is a scalar");
+
 /* What went wrong, when a slot's status is negative. W callee before D  R owner after D. */
 struct fault {
 	uint16_t origin;     /* enum pinion_origin */
@@ -238,6 +261,7 @@ enum board_counter {
 	COUNT_SLEEPS,    /* times this worker went to sleep */
 	COUNT_RESCUED,   /* sleeps that only their time limit ended although there was work */
 	COUNT_RINGS,     /* sleepers it woke */
+	COUNT_YIELDED,   /* items of streams */
 	BOARD_COUNTERS,
 };
 static_assert(BOARD_COUNTERS <= 14, "board_worker.counters");

@@ -191,6 +191,26 @@ slot_complete(struct slot *s, uint64_t generation, unsigned kind)
 	return flags & ~(unsigned)SLOT_DONE;
 }
 
+/* Callee, of something other than the end, behind a fence: who asked to be told. They have to ask again. */
+static inline unsigned
+slot_take_asked(struct slot *s, uint64_t generation)
+{
+	/* relaxed: the caller's fence orders it, and a failure looks again. */
+	uint64_t seen = atomic_load_explicit(&s->word, memory_order_relaxed);
+
+	for (;;) {
+		unsigned asked = (unsigned)(seen & (SLOT_TELL | SLOT_FOREIGN));
+
+		if (asked == 0 || (seen & SLOT_DONE) != 0 ||
+		    slot_word_generation(seen) != (generation & GENERATION_MASK))
+			return 0;
+		/* relaxed twice: as above. */
+		if (atomic_compare_exchange_weak_explicit(&s->word, &seen, seen & ~(uint64_t)asked,
+			memory_order_relaxed, memory_order_relaxed))
+			return asked;
+	}
+}
+
 /* Callee and owner on one thread, of a slot that nobody else knows: the same without an exchange. */
 static inline unsigned
 slot_complete_own(struct slot *s, uint64_t generation, unsigned kind)

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/stream.c - asking for a stream and reading it; yielding, and waiting for room.
+ */
+#include "core/stream.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/call.h"
+#include "core/read.h"
+#include "core/runtime.h"
+#include "core/thread.h"
+#include "shm/bell.h"
+
+static pinion_response
+response_of(pinion_stream s)
+{
+	return (pinion_response){ .generation = s.generation, .port = s.port, .slot = s.slot };
+}
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+int
+pinioni_stream_reserve(pinion_port *port, struct slot_note *note, uint32_t window)
+{
+	uint16_t slot = port_slot_of(port, note);
+	uint64_t stride = ring_stride(note->method->item_size);
+	uint64_t size = ring_size(window, stride);
+	struct ring *ring;
+	uint32_t at;
+	int err = size > UINT32_MAX ? -EMSGSIZE : pinioni_port_take_block(port, size, &at);
+
+	if (err != 0)
+		return err;
+	ring = arena_at(&port->arena, at);
+	ring_init(ring, window, (uint32_t)stride);
+	ring_rx_init(&port->streams[slot], ring, window, (uint32_t)stride);
+	port->memory.places[slot] = (struct result_place){ .at = at, .size = (uint32_t)size };
+	note->marks |= MARK_PLACED | MARK_STREAM;
+	return 0;
+}
+
+/* The least power of two that is not below what was asked for. 0: there is none. */
+static uint32_t
+window_of(int32_t asked)
+{
+	uint32_t window = 1;
+
+	if (asked < 0 || asked > RING_WINDOW_MAX)
+		return 0;
+	while (window < (asked == 0 ? STREAM_WINDOW : (uint32_t)asked))
+		window *= 2;
+	return window;
+}
+
+static pinion_response
+ask(pinion_port *port, pinion_handle handle, const pinion_stream_options *o)
+{
+	struct call_how how = { .window = window_of(o->window) };
+	pinion_response failed;
+	const struct method *method = pinioni_call_method(port, handle, &failed);
+
+	if (method == NULL)
+		return failed;
+	if (how.window == 0)
+		return pinioni_port_fail(port, -EINVAL, method,
+		    ".window is %d items: it may be 1 to %d", o->window, RING_WINDOW_MAX);
+	return pinioni_submit(port, method, o->args, &how);
+}
+
+pinion_stream
+pinion_call_stream_with(pinion_handle handle, const pinion_stream_options *o)
+{
+	struct port_shell *shell;
+	int err;
+	pinion_port *port = o->port != NULL ? port_enter_explicit(o->port, &shell, &err)
+					    : port_enter(handle_runtime(handle), &shell, &err);
+	pinion_response r;
+
+	if (port == NULL)
+		return (pinion_stream){
+			.generation = (uint64_t)-err, .port = UINT32_MAX, .slot = RESPONSE_NOWHERE
+		};
+	r = ask(port, handle, o);
+	port_leave(shell);
+	return (pinion_stream){ .generation = r.generation, .port = r.port, .slot = r.slot };
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+/* What it waits for was stored before. */
+static void
+wake_producer(struct pinion_runtime *rt, const struct ring *ring)
+{
+	int worker;
+
+	bell_order();
+	worker = ring_starved(ring);
+	if (worker < 0 || (uint32_t)worker >= rt->worker_count)
+		return;
+	if (epoch_is_asleep(epoch_look(&rt->board.workers[worker].epoch)))
+		pinioni_worker_ring(rt, (unsigned)worker);
+}
+
+static void
+give_room(pinion_port *port, struct ring_rx *rx)
+{
+	if (ring_settle(rx))
+		wake_producer(port->runtime, rx->ring);
+}
+
+void
+pinioni_stream_close(pinion_port *port, const struct slot_note *note)
+{
+	struct ring *ring = port->streams[port_slot_of(port, note)].ring;
+
+	ring_close(ring);
+	wake_producer(port->runtime, ring);
+}
+
+/* 1: *item is the next, which stays until it is passed by; 0: the end; -EAGAIN, or why there is no more. */
+static int
+await_item(pinion_port *port, pinion_response r, int64_t timeout_ns, const struct ring_item **item)
+{
+	const struct slot *slot = &port->memory.slots[r.slot];
+	struct ring_rx *rx = &port->streams[r.slot];
+
+	ring_pass_held(rx);
+	for (;;) {
+		int at;
+
+		*item = ring_peek(rx);
+		if (*item == NULL && slot_poll(slot, r.generation)) {
+			*item = ring_peek(rx); /* the last ones came before the end */
+			if (*item == NULL)
+				return slot->status;
+		}
+		if (*item != NULL)
+			return 1;
+		give_room(port, rx);
+		at = pinioni_port_wait(port, &r, 1, timeout_ns);
+		if (at < 0)
+			return at;
+	}
+}
+
+/* item: of another process, maybe. Views stay until the next item is asked for. */
+static int
+read_item(pinion_port *port, struct ring_rx *rx, const struct ring_item *item, pinion_into into,
+    pinion_value *value)
+{
+	pinion_kind kind = (pinion_kind)item->kind;
+	uint32_t length = item->length;
+	int err;
+
+	if (length > rx->stride - offsetof(struct ring_item, bytes))
+		return -EBADMSG;
+	err = value != NULL ? pinioni_read_value(kind, item->bytes, length, value)
+			    : pinioni_read(kind, item->bytes, length, &into);
+	if (err != 0)
+		return err;
+	if (kind_is_scalar(kind))
+		rx->next++;
+	else
+		rx->holds = true;
+	if (ring_is_due(rx))
+		give_room(port, rx);
+	return 1;
+}
+
+static int
+next(
+    pinion_port *port, pinion_response r, int64_t timeout_ns, pinion_into into, pinion_value *value)
+{
+	const struct slot_note *note = port_note_of(port, r);
+	const struct ring_item *item;
+	int got;
+
+	if (note == NULL)
+		return port_is_failed(r) ? -(int)(r.generation & 0xffff) : -ESTALE;
+	if ((note->marks & MARK_STREAM) == 0)
+		return -EINVAL;
+	got = await_item(port, r, timeout_ns, &item);
+	return got == 1 ? read_item(port, &port->streams[r.slot], item, into, value) : got;
+}
+
+static int
+next_of(pinion_stream s, int64_t timeout_ns, pinion_into into, pinion_value *value)
+{
+	struct port_shell *shell;
+	int err;
+	pinion_port *port;
+
+	if (s.slot == RESPONSE_NOWHERE)
+		return -(int)(s.generation & 0xffff);
+	port = port_enter_response(s.port, &shell, &err);
+	if (port == NULL)
+		return err;
+	err = next(port, response_of(s), timeout_ns, into, value);
+	port_leave(shell);
+	return err;
+}
+
+int
+pinion_next_into(pinion_stream s, pinion_into into)
+{
+	return next_of(s, -1, into, NULL);
+}
+
+int
+pinion_next_within_into(pinion_stream s, int64_t timeout_ns, pinion_into into)
+{
+	return next_of(s, timeout_ns, into, NULL);
+}
+
+int
+pinion_next_value(pinion_stream s, int64_t timeout_ns, pinion_value *value)
+{
+	return next_of(s, timeout_ns, (pinion_into){ .at = NULL }, value);
+}
+
+void
+pinion_stream_close(pinion_stream s)
+{
+	pinion_release(response_of(s));
+}
+
+pinion_error
+pinion_stream_error(pinion_stream s)
+{
+	return pinion_response_error(response_of(s));
+}
+
+/* ---- yielding ------------------------------------------------------------------------------- */
+
+__attribute__((noinline, cold)) static int
+refuse(pinion_request *r)
+{
+	if (r->state >= REQUEST_ANSWERED)
+		pinioni_runtime_log(r->worker->runtime, "%s.%s yields after it has ended",
+		    r->method->deployment->name, r->method->name);
+	else
+		pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
+		    "%s.%s yields, and declares no .stream", r->method->deployment->name,
+		    r->method->name);
+	return -EINVAL;
+}
+
+/* Its ring, at the first item: what it says is checked, and kept. */
+static int
+open_ring(pinion_request *r)
+{
+	struct result_place place = r->port->memory.places[r->message.slot];
+	void *at = segment_at(&r->port->memory.segment,
+	    r->port->memory.arena_base + (uint64_t)place.at * ARENA_GRANULE, place.size);
+
+	if (at == NULL || !ring_tx_init(&r->out, at, place.size) ||
+	    ring_tx_most(&r->out) < r->method->item_size) {
+		pinioni_request_fail(r, -EBADMSG, PINION_ORIGIN_RUNTIME,
+		    "the caller of %s.%s has no room for its stream", r->method->deployment->name,
+		    r->method->name);
+		return -EBADMSG;
+	}
+	r->buffer = 1;
+	return 0;
+}
+
+static bool
+may_go_on(struct ring_tx *tx)
+{
+	return ring_claim(tx) != NULL || ring_is_closed(tx);
+}
+
+/* On the list, until somebody resumes it. */
+static int
+wait_in_turn(struct worker *w, struct starved *me)
+{
+	int err;
+
+	if (!me->listed) {
+		cds_list_add_tail(&me->link, &w->starved);
+		w->starved_count++;
+		me->listed = true;
+	}
+	err = pinioni_worker_suspend(w);
+	return err != 0 ? err : w->canceling ? -ECANCELED : 0;
+}
+
+static void
+unlist(struct worker *w, struct starved *s)
+{
+	cds_list_del(&s->link);
+	w->starved_count--;
+	s->listed = false;
+}
+
+/* Until the reader has taken some, or has left. */
+__attribute__((noinline)) static int
+wait_for_room(pinion_request *r)
+{
+	struct worker *w = r->worker;
+	struct starved me = { .fiber = w->current_fiber, .tx = &r->out };
+	int err = 0;
+
+	ring_starve(&r->out, (int)w->index);
+	bell_order();
+	while (err == 0 && !may_go_on(&r->out))
+		err = wait_in_turn(w, &me);
+	if (me.listed)
+		unlist(w, &me);
+	ring_starve(&r->out, -1);
+	return err;
+}
+
+void
+pinioni_stream_look_at_starved(struct worker *w, uint32_t most)
+{
+	uint32_t looks = most < w->starved_count ? most : w->starved_count;
+
+	for (; looks != 0; looks--) {
+		struct starved *s = cds_list_first_entry(&w->starved, struct starved, link);
+
+		unlist(w, s);
+		if (may_go_on(s->tx)) {
+			pinioni_worker_resume(w, s->fiber);
+			continue;
+		}
+		cds_list_add_tail(&s->link, &w->starved);
+		w->starved_count++;
+		s->listed = true;
+	}
+}
+
+void
+pinioni_stream_resume_starved(struct worker *w)
+{
+	while (w->starved_count != 0) {
+		struct starved *s = cds_list_first_entry(&w->starved, struct starved, link);
+
+		unlist(w, s);
+		pinioni_worker_resume(w, s->fiber);
+	}
+}
+
+/* Whoever waits for an item. */
+static inline void
+tell_reader(pinion_request *r)
+{
+	unsigned flags;
+
+	bell_order();
+	flags = slot_take_asked(&r->port->memory.slots[r->message.slot], request_generation(r));
+	if (flags != 0)
+		pinioni_request_tell(r->worker, r->port, r->message.slot, flags);
+}
+
+static void
+put(pinion_request *r, struct ring_item *item, const struct outcome *o)
+{
+	item->kind = (uint32_t)o->kind;
+	item->length = o->length;
+	memcpy(item->bytes, o->bytes, o->length);
+	ring_put(&r->out);
+	board_count(r->worker->line, COUNT_YIELDED, 1);
+	tell_reader(r);
+}
+
+static int
+yield(pinion_request *r, const struct outcome *o)
+{
+	struct ring_item *item;
+	int err = 0;
+
+	if (r->buffer == 0)
+		err = open_ring(r);
+	while (err == 0) {
+		if (ring_is_closed(&r->out) || r->worker->canceling)
+			return -ECANCELED;
+		item = ring_claim(&r->out);
+		if (item != NULL) {
+			put(r, item, o);
+			return 0;
+		}
+		err = wait_for_room(r);
+	}
+	return err;
+}
+
+int
+pinion_yield_from(pinion_request *r, const pinion_value *value)
+{
+	const struct method *m = r->method;
+	struct outcome o = { .status = 0 };
+	uint64_t bits;
+	int err;
+
+	if (r->state != REQUEST_RUNNING || m->item_size == 0)
+		return refuse(r);
+	err = pinioni_reply_shape(&m->items, m->item_size, value, &bits, &o);
+	if (err == 0)
+		return yield(r, &o);
+	if (err == -EMSGSIZE)
+		pinioni_request_fail(r, err, PINION_ORIGIN_HANDLER,
+		    "%s.%s yields %zu bytes and may yield %u: set .result_max", m->deployment->name,
+		    m->name, value_bytes(value).len, m->item_size);
+	else
+		pinioni_request_fail(r, err, PINION_ORIGIN_HANDLER,
+		    "%s.%s declares to yield %s and yielded %s", m->deployment->name, m->name,
+		    pinioni_kind_name(m->items.kind), pinioni_kind_name(value->kind));
+	return err;
+}
