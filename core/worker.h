@@ -209,7 +209,8 @@ void pinioni_worker_park(struct worker *w, struct pinion_request *r);
 /* One of those that wait for the replica may be queued again. */
 void pinioni_worker_unpark(struct worker *w, struct replica *replica);
 /* Of a port's first; NULL: memory is used up. */
-struct custody_entry *pinioni_worker_custody_make(struct worker *w, unsigned port);
+struct custody_entry *pinioni_worker_custody_make(struct worker *w, unsigned port)
+    __attribute__((noinline, cold));
 /* In order; kept in the outbox while the other's lane is full. For want of memory a call fails; an answer is not
  * sent: false. */
 bool pinioni_worker_send(struct worker *w, unsigned to, const struct message *m);
