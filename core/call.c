@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/cancel.h"
 #include "core/custody.h"
 #include "core/encode.h"
 #include "core/record.h"
@@ -203,6 +204,9 @@ refuse(const pinion_port *port, const struct method *m, const struct call_how *h
 		    m->deployment->name, m->name);
 	if (is_stopping(port, port->worker))
 		return pinioni_complain(c, -ECANCELED, "the runtime is stopping");
+	if (port->worker != NULL && port->worker->current != NULL &&
+	    pinioni_cancel_code(port->worker->current) != 0)
+		return pinioni_complain(c, -ECANCELED, "the request that calls was canceled");
 	if (depth_below(port->worker) > DEPTH_MAX)
 		return pinioni_complain(
 		    c, -EDEADLK, "more than %d calls wait for each other", DEPTH_MAX);

@@ -28,7 +28,7 @@ release_owned(struct pinion_request *r)
 
 	for (uint16_t slot = r->owned, next; slot != SLOT_NONE; slot = next) {
 		next = port->notes[slot].next;
-		port->notes[slot].marks &= (uint8_t)~MARK_ATTACHED;
+		port->notes[slot].marks &= (uint16_t)~MARK_ATTACHED;
 		port_release(port, &port->notes[slot]);
 	}
 	r->owned = SLOT_NONE;

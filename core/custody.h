@@ -68,6 +68,7 @@ custody_write(struct worker *w, struct pinion_request *r)
 		w->custody_count++;
 	} else if (e->generation == request_generation(r)) {
 		dependents_move(e->here, r);
+		r->depth |= e->here->depth & REQUEST_CANCELED;
 		if (e->here->state == REQUEST_PLACEHOLDER) {
 			w->placeholders--;
 			worker_give_request(w, e->here);
@@ -131,9 +132,7 @@ __attribute__((always_inline)) static inline void
 request_start(struct pinion_request *r, pinion_port *port, const struct method *method,
     uint32_t replica, uint64_t depth, bool all_here)
 {
-	/* G, as for messages. */
-	const struct replica_table *table =
-	    atomic_load_explicit(&port->runtime->registry.replicas, memory_order_acquire);
+	const struct replica_table *table = registry_replicas(&port->runtime->registry);
 
 	r->port = port;
 	r->method = method;

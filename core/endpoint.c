@@ -147,7 +147,7 @@ pinion_harvest(pinion_port *given, pinion_finished *finished, unsigned max)
 	for (unsigned i = 0; i < count; i++) {
 		struct slot_note *note = &p->notes[p->harvest[i].slot];
 
-		note->marks &= (uint8_t)~MARK_HARVESTABLE;
+		note->marks &= (uint16_t)~MARK_HARVESTABLE;
 		finished[i] = (pinion_finished){
 			.response = { .generation = note->generation,
 			    .port = port_word(p),

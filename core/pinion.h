@@ -345,6 +345,10 @@ int pinion_wait_any(
     const pinion_response *responses, unsigned count, int64_t timeout_ns) PINION_MUST_CHECK;
 /* Gives the slot back. A pending call still runs. */
 void pinion_release(pinion_response response);
+/* Asks that the call should not go on, nor what it called. One that has not started never does; one that runs is
+ * told by -ECANCELED where it waits, calls or yields, and by pinion_cancelled. Never waits: the response says how it
+ * ended, -ECANCELED or as if nothing had been asked. Of a call that has ended: nothing. */
+void pinion_cancel(pinion_response response);
 
 /* What went wrong: the code alone cannot tell a handler's -ETIMEDOUT from ours. */
 typedef enum pinion_origin {
@@ -394,7 +398,9 @@ int pinion_next_within_into(
 /* The same as its own kind; timeout_ns negative: no limit. */
 int pinion_next_value(
     pinion_stream stream, int64_t timeout_ns, pinion_value *value) PINION_MUST_CHECK;
-/* Gives it back. What is still yielded is dropped: the producer's next yield says -ECANCELED. */
+/* As pinion_cancel: pinion_next says -ECANCELED after the items that are there. */
+void pinion_stream_cancel(pinion_stream stream);
+/* Gives it back. What is still yielded is dropped, and the producer canceled. */
 void pinion_stream_close(pinion_stream stream);
 /* Why it ended; texts hold until pinion_stream_close. */
 pinion_error pinion_stream_error(pinion_stream stream);
@@ -490,6 +496,9 @@ int pinion_defer(pinion_request *req, pinion_token *token) PINION_MUST_CHECK;
 int pinion_token_reply_value(pinion_token token, pinion_value value) PINION_MUST_CHECK;
 int pinion_token_fail(pinion_token token, int error, const char *format, ...)
     PINION_PRINTF(3, 4) PINION_MUST_CHECK;
+/* Whether nobody wants its answer any more; for handlers that compute long. Takes what has come for this worker
+ * meanwhile: some 50 ns. */
+bool pinion_cancelled(pinion_request *req);
 /* Suspends this request; its worker goes on with others. */
 int pinion_sleep(pinion_request *req, int64_t ns) PINION_MUST_CHECK;
 /* Memory on this worker's node until the request has ended. NULL: none left. */

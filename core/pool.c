@@ -184,13 +184,19 @@ grow_outbox(struct worker *w, struct outbox *o)
 bool
 pinioni_worker_send(struct worker *w, unsigned to, const struct message *m)
 {
+	if (to != w->index)
+		return pinioni_worker_post(w, to, m);
+	board_count(w->line, COUNT_SENT, 1);
+	pinioni_request_accept(w, m);
+	return true;
+}
+
+bool
+pinioni_worker_post(struct worker *w, unsigned to, const struct message *m)
+{
 	struct outbox *o = &w->outboxes[to];
 
 	board_count(w->line, COUNT_SENT, 1);
-	if (to == w->index) {
-		pinioni_request_accept(w, m);
-		return true;
-	}
 	if (o->count == 0 && pinioni_port_push(w->port, to, m) == 0)
 		return true;
 	/* Bounded by the slots outstanding: this is a machine without memory. */

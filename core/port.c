@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "core/cancel.h"
 #include "core/grant.h"
 #include "core/runtime.h"
 #include "core/stream.h"
@@ -346,7 +347,7 @@ harvest_remove(pinion_port *p, uint16_t slot)
 		if (p->harvest[i].slot != slot)
 			p->harvest[kept++] = p->harvest[i];
 	p->harvest_count = kept;
-	p->notes[slot].marks &= (uint8_t)~MARK_HARVESTABLE;
+	p->notes[slot].marks &= (uint16_t)~MARK_HARVESTABLE;
 }
 
 void
@@ -362,7 +363,7 @@ pinioni_port_release_slot(pinion_port *p, struct slot_note *note)
 	if ((note->marks & MARK_STREAM) != 0)
 		pinioni_stream_close(p, note);
 	note->state = NOTE_ZOMBIE;
-	note->marks &= (uint8_t)~MARK_TAGGED;
+	note->marks &= (uint16_t)~MARK_TAGGED;
 	p->zombies[p->zombie_count++] = port_slot_of(p, note);
 }
 
@@ -382,7 +383,7 @@ end_loan(pinion_port *p, const struct loan *loan)
 	pinioni_port_unpin(p, loan->pin, loan->pins);
 	for (uint16_t slot = loan->owned, next; slot != SLOT_NONE; slot = next) {
 		next = p->notes[slot].next;
-		p->notes[slot].marks &= (uint8_t)~MARK_ATTACHED;
+		p->notes[slot].marks &= (uint16_t)~MARK_ATTACHED;
 		port_release(p, &p->notes[slot]);
 	}
 }
@@ -425,6 +426,8 @@ sweep_zombies(pinion_port *p)
 void
 pinioni_port_sweep(pinion_port *p)
 {
+	if (p->has_uncanceled)
+		pinioni_cancel_again(p);
 	if (p->loan_count != 0)
 		sweep_loans(p);
 	while (p->zombie_count != 0 && sweep_zombies(p))
@@ -446,7 +449,7 @@ void
 pinioni_port_abandon(pinion_port *p)
 {
 	for (uint32_t i = 0; i < p->memory.slot_count; i++) {
-		p->notes[i].marks &= (uint8_t)~MARK_KEPT;
+		p->notes[i].marks &= (uint16_t)~MARK_KEPT;
 		if (p->notes[i].state == NOTE_OPEN)
 			pinioni_port_release_slot(p, &p->notes[i]);
 	}
@@ -516,7 +519,7 @@ pinioni_port_told(void *port, uint32_t slot)
 	if (note->relay != NULL)
 		ready_add(p->memory.ready, slot); /* told again in the next turn */
 	if ((note->marks & MARK_TAGGED) != 0 && note->state == NOTE_OPEN) {
-		note->marks &= (uint8_t)~MARK_TAGGED;
+		note->marks &= (uint16_t)~MARK_TAGGED;
 		harvest_add(p, (uint16_t)slot);
 	}
 }

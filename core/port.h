@@ -52,14 +52,15 @@ enum {
 
 /* What most notes have not: one look tells. */
 enum note_mark {
-	MARK_TAGGED = 1,      /* to be told of, and harvested */
-	MARK_HARVESTABLE = 2, /* ended, and in `harvest` */
-	MARK_SHARED = 4,      /* its reference left this thread */
-	MARK_KEPT = 8,        /* outlives its request */
-	MARK_ATTACHED = 16,   /* on some request's list */
-	MARK_PLACED = 32,     /* a block is reserved for its result */
-	MARK_AWAITED = 64,    /* several handlers wait for it, or did */
-	MARK_STREAM = 128,    /* what is placed is a ring: core/stream.h */
+	MARK_TAGGED = 1,       /* to be told of, and harvested */
+	MARK_HARVESTABLE = 2,  /* ended, and in `harvest` */
+	MARK_SHARED = 4,       /* its reference left this thread */
+	MARK_KEPT = 8,         /* outlives its request */
+	MARK_ATTACHED = 16,    /* on some request's list */
+	MARK_PLACED = 32,      /* a block is reserved for its result */
+	MARK_AWAITED = 64,     /* several handlers wait for it, or did */
+	MARK_STREAM = 128,     /* what is placed is a ring: core/stream.h */
+	MARK_UNCANCELED = 256, /* to be canceled; the lane was full */
 };
 
 /* What one argument keeps. */
@@ -84,7 +85,7 @@ struct slot_note {
 	uint32_t pinned;     /* calls that have it as an argument, requests that answer with it */
 	uint8_t state;
 	uint8_t pins;
-	uint8_t marks; /* enum note_mark */
+	uint16_t marks; /* enum note_mark */
 	struct pin pin[PINS_MAX];
 };
 
@@ -120,7 +121,8 @@ struct pinion_port {
 	struct lane_rx *rx; /* W workers: their ends, one each */
 	void *tables;       /* the mapping that all private arrays below lie in */
 	size_t tables_size;
-	uint64_t unordered; /* workers pushed to without an ordered look */
+	uint64_t unordered;  /* workers pushed to without an ordered look */
+	bool has_uncanceled; /* MARK_UNCANCELED, on some note */
 	uint64_t rang[WORKERS_MAX];
 	uint32_t pushes;
 	struct slot_note *notes;

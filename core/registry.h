@@ -103,6 +103,14 @@ registry_deployment(const struct registry *r, uint32_t index)
 	return atomic_load_explicit(&r->deployments[index], memory_order_acquire);
 }
 
+/* Under RCU: not kept across a suspension. */
+static inline const struct replica_table *
+registry_replicas(const struct registry *r)
+{
+	/* G: the table is published whole. */
+	return atomic_load_explicit(&r->replicas, memory_order_acquire);
+}
+
 static inline void
 registry_publish(struct registry *r, struct deployment *d)
 {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/call.h"
+#include "core/cancel.h"
 #include "core/encode.h"
 #include "core/record.h"
 #include "core/runtime.h"
@@ -232,6 +233,8 @@ answer_by_return(pinion_request *r, int err)
 	if (err == -ECANCELED && r->worker->canceling)
 		pinioni_request_fail(
 		    r, err, PINION_ORIGIN_RUNTIME, "the runtime stopped before it ended");
+	else if (err < 0 && err == pinioni_cancel_code(r))
+		pinioni_cancel_finish(r);
 	else if (err < 0)
 		pinioni_request_fail(r, err, PINION_ORIGIN_HANDLER, "the handler returned %d", err);
 	else if (r->method->any_params)
@@ -446,9 +449,9 @@ pinion_sleep(pinion_request *r, int64_t ns)
 		return -EINVAL;
 	until = clock_now(&w->runtime->clock) + (uint64_t)ns;
 	while (clock_now(&w->runtime->clock) < until) {
-		if (w->canceling)
-			return -ECANCELED;
-		err = pinioni_worker_timer(w, until, w->current_fiber);
+		err = pinioni_worker_interrupted(w);
+		if (err == 0)
+			err = pinioni_worker_timer(w, until, w->current_fiber);
 		if (err != 0)
 			return err;
 		struct fiber *self = w->current_fiber;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/call.h"
+#include "core/cancel.h"
 #include "core/custody.h"
 #include "core/record.h"
 #include "core/runtime.h"
@@ -66,6 +67,7 @@ stand_in(struct worker *w, struct pinion_request *r)
 	}
 	w->placeholders++;
 	p->state = REQUEST_PLACEHOLDER;
+	p->depth = r->depth;
 	p->message = r->message;
 	dependents_move(r, p);
 	e->here = p;
@@ -114,6 +116,7 @@ placeholder(struct worker *w, struct custody_entry *e, const struct record_ref *
 		return NULL;
 	w->placeholders++;
 	r->state = REQUEST_PLACEHOLDER;
+	r->depth = 0;
 	r->message.call = generation << 16;
 	r->message.port = ref->port;
 	r->message.slot = (uint16_t)ref->at;
@@ -249,9 +252,7 @@ static inline bool
 resolve(struct worker *w, struct pinion_request *r)
 {
 	const struct message *m = &r->message;
-	/* G, as for deployments: the table is published whole. */
-	const struct replica_table *table =
-	    atomic_load_explicit(&w->runtime->registry.replicas, memory_order_acquire);
+	const struct replica_table *table = registry_replicas(&w->runtime->registry);
 
 	r->port = NULL;
 	if (m->kind != MESSAGE_CALL || m->target >= table->count)
@@ -294,7 +295,20 @@ accept_answered(struct worker *w, const struct message *m)
 	pinioni_request_complete(r, &o);
 }
 
-/* An answer, or nothing that makes sense. */
+/* What needs no request of its own. */
+static bool
+accept_other(struct worker *w, const struct message *m)
+{
+	if (m->kind == MESSAGE_ANSWERED)
+		accept_answered(w, m);
+	else if (m->kind == MESSAGE_CANCEL)
+		pinioni_cancel_take(w, m);
+	else
+		return false;
+	return true;
+}
+
+/* No call, or nothing that makes sense. */
 __attribute__((noinline, cold)) static void
 admit_other(struct pinion_request *r)
 {
@@ -302,9 +316,7 @@ admit_other(struct pinion_request *r)
 	struct message m = r->message;
 
 	worker_give_request(w, r);
-	if (m.kind == MESSAGE_ANSWERED)
-		accept_answered(w, &m);
-	else
+	if (!accept_other(w, &m))
 		board_count(w->line, COUNT_REFUSED, 1);
 }
 
@@ -328,18 +340,16 @@ admit(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
 		pinioni_request_route(r);
 }
 
-/* An answer needs no request of its own. */
 __attribute__((noinline, cold)) static bool
-take_answer(struct worker *w, struct lane_rx *lane)
+take_other(struct worker *w, struct lane_rx *lane)
 {
 	struct message m;
 
 	lane_copy(lane, &m);
-	if (m.kind != MESSAGE_ANSWERED)
+	if (m.kind != MESSAGE_ANSWERED && m.kind != MESSAGE_CANCEL)
 		return false;
 	lane_skip(lane);
-	accept_answered(w, &m);
-	return true;
+	return accept_other(w, &m);
 }
 
 bool
@@ -348,7 +358,7 @@ pinioni_request_take(struct worker *w, struct lane_rx *lane)
 	struct pinion_request *r = worker_take_request(w);
 
 	if (r == NULL)
-		return take_answer(w, lane);
+		return take_other(w, lane);
 	lane_take(lane, &r->message);
 	admit(w, r, lane);
 	return true;
@@ -412,9 +422,7 @@ pinioni_request_accept(struct worker *w, const struct message *m)
 	if (r != NULL) {
 		r->message = *m;
 		admit(w, r, NULL);
-	} else if (m->kind == MESSAGE_ANSWERED) {
-		accept_answered(w, m);
-	} else {
+	} else if (!accept_other(w, m)) {
 		(void)pinioni_request_reject(w, m); /* it is a call */
 	}
 }

@@ -40,6 +40,12 @@ enum request_state {
 	REQUEST_FAILED,   /* the same, with an error */
 };
 
+/* In request.depth, above what is in messages: whatever it calls then does not go the short way. */
+enum {
+	REQUEST_DEPTH = 0xff,
+	REQUEST_CANCELED = 0x100,
+};
+
 struct request_memory {
 	struct request_memory *next;
 	size_t size;
@@ -72,7 +78,8 @@ struct pinion_request {
 	bool is_plain;      /* its arguments lie in the message: core/arguments.c */
 	uint8_t misread_at; /* an argument that was read as misread_as, and is not */
 	uint8_t misread_as;
-	uint32_t depth;
+	uint32_t depth;      /* calls that wait for it; and marks */
+	struct fiber *fiber; /* its handler's, while that is suspended */
 	_Atomic uint64_t token;
 	struct view args[PINION_ARGS_MAX];
 	struct ring_tx out; /* of a stream */
@@ -157,8 +164,6 @@ struct failing pinioni_request_failing(
     const struct pinion_request *r, enum pinion_origin origin, const char *text);
 /* Where a result longer than a slot goes. NULL: the caller reserved less. */
 void *pinioni_request_place(const struct pinion_request *r, uint32_t length);
-/* Ends everything this worker has, for stop. */
-void pinioni_request_cancel_all(struct worker *w);
 /* A relayed call is there. */
 void pinioni_request_relay(struct pinion_request *r, uint16_t slot);
 

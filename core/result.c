@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include "core/call.h"
+#include "core/cancel.h"
 #include "core/read.h"
 #include "core/runtime.h"
 #include "core/thread.h"
@@ -58,6 +59,8 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 
 		if (past > limit_ns || limit_ns == 0)
 			return -EAGAIN;
+		if (port->has_uncanceled)
+			pinioni_cancel_again(port);
 		if (rt->mode == BOARD_DRIVEN) {
 			/* Nothing to do, and the clock stands: who waits may be the one that moves it. */
 			bool stands = pinioni_worker_turn(&rt->workers[0]) == 0 &&
@@ -290,7 +293,7 @@ detach(pinion_port *port, struct worker *w, struct slot_note *note)
 		port->notes[note->prev].next = note->next;
 	else
 		r->owned = note->next;
-	note->marks &= (uint8_t)~MARK_ATTACHED;
+	note->marks &= (uint16_t)~MARK_ATTACHED;
 	return true;
 }
 

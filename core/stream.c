@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/call.h"
+#include "core/cancel.h"
 #include "core/read.h"
 #include "core/runtime.h"
 #include "core/thread.h"
@@ -111,12 +112,14 @@ give_room(pinion_port *port, struct ring_rx *rx)
 }
 
 void
-pinioni_stream_close(pinion_port *port, const struct slot_note *note)
+pinioni_stream_close(pinion_port *port, struct slot_note *note)
 {
 	struct ring *ring = port->streams[port_slot_of(port, note)].ring;
 
 	ring_close(ring);
 	wake_producer(port->runtime, ring);
+	if (runtime_phase(port->runtime) == RUNTIME_RUNNING)
+		pinioni_cancel_note(port, note);
 }
 
 /* 1: *item is the next, which stays until it is passed by; 0: the end; -EAGAIN, or why there is no more. */
@@ -284,7 +287,7 @@ wait_in_turn(struct worker *w, struct starved *me)
 		me->listed = true;
 	}
 	err = pinioni_worker_suspend(w);
-	return err != 0 ? err : w->canceling ? -ECANCELED : 0;
+	return err != 0 ? err : pinioni_worker_interrupted(w);
 }
 
 static void
@@ -375,8 +378,11 @@ yield(pinion_request *r, const struct outcome *o)
 	if (r->buffer == 0)
 		err = open_ring(r);
 	while (err == 0) {
-		if (ring_is_closed(&r->out) || r->worker->canceling)
+		if (ring_is_closed(&r->out))
 			return -ECANCELED;
+		err = pinioni_worker_interrupted(r->worker);
+		if (err != 0)
+			return err;
 		item = ring_claim(&r->out);
 		if (item != NULL) {
 			put(r, item, o);

@@ -31,7 +31,7 @@ struct starved {
 int pinioni_stream_reserve(pinion_port *port, struct slot_note *note, uint32_t window)
     __attribute__((warn_unused_result));
 /* Nobody listens any more to what is not DONE yet. Owner. */
-void pinioni_stream_close(pinion_port *port, const struct slot_note *note);
+void pinioni_stream_close(pinion_port *port, struct slot_note *note);
 /* Resumes those that have room now; looks at so many, in turn. */
 void pinioni_stream_look_at_starved(struct worker *w, uint32_t most);
 /* For stop. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/cancel.h"
 #include "core/runtime.h"
 #include "core/stream.h"
 #include "core/thread.h"
@@ -65,11 +66,23 @@ pinioni_worker_suspend(struct worker *w)
 	w->current = NULL;
 	w->stack_depth = 0;
 	w->current_fiber = spare;
+	if (current != NULL)
+		current->fiber = self;
 	pinioni_fiber_switch(self, spare);
+	if (current != NULL)
+		current->fiber = NULL;
 	w->current = current;
 	w->stack_depth = depth;
 	w->fibers_busy--;
 	return 0;
+}
+
+int
+pinioni_worker_interrupted(const struct worker *w)
+{
+	if (w->canceling)
+		return -ECANCELED;
+	return w->current == NULL ? 0 : pinioni_cancel_code(w->current);
 }
 
 void
@@ -238,7 +251,8 @@ pinioni_worker_run_inline(struct worker *w, pinion_response r)
 	if (w->canceling || head == NULL || (!answers(head, w, r) && !leads_to(head, w, r)) ||
 	    w->stack_depth >= INLINE_DEPTH_MAX ||
 	    head->replica->ongoing >= head->replica->deployment->max_ongoing ||
-	    head->replica->is_ending || head->replica->lingers)
+	    head->replica->is_ending || head->replica->lingers ||
+	    (head->depth & REQUEST_CANCELED) != 0)
 		return false;
 	w->queue = head->next;
 	if (w->queue == NULL)
@@ -384,8 +398,9 @@ pinioni_worker_await(
 	int at, err;
 
 	do {
-		if (w->canceling)
-			return -ECANCELED;
+		err = pinioni_worker_interrupted(w);
+		if (err != 0)
+			return err;
 		if (deadline != 0 && clock_now(&w->runtime->clock) >= deadline)
 			return -EAGAIN;
 		if (may_run_inline(w, responses, count, deadline) &&
@@ -420,8 +435,11 @@ pinioni_worker_await_stranger(struct worker *w, struct slot *slot, uint64_t gene
 		return 0;
 	me.next = w->strangers;
 	w->strangers = &me;
-	while (err == 0 && slot_look(slot, generation) == SLOT_IS_PENDING)
-		err = w->canceling ? -ECANCELED : pinioni_worker_suspend(w);
+	while (err == 0 && slot_look(slot, generation) == SLOT_IS_PENDING) {
+		err = pinioni_worker_interrupted(w);
+		if (err == 0)
+			err = pinioni_worker_suspend(w);
+	}
 	for (at = &w->strangers; *at != &me; at = &(*at)->next)
 		continue;
 	*at = me.next;

@@ -12,6 +12,7 @@
 
 #include "affinity/pin.h"
 #include "core/call.h"
+#include "core/cancel.h"
 #include "core/grant.h"
 #include "core/record.h"
 #include "core/runtime.h"
@@ -58,9 +59,7 @@ static struct replica *
 idle_sibling(struct worker *w, const struct replica *of)
 {
 	const struct deployment *d = of->deployment;
-	/* G: the table is published whole; not kept across a suspension. */
-	const struct replica_table *table =
-	    atomic_load_explicit(&w->runtime->registry.replicas, memory_order_acquire);
+	const struct replica_table *table = registry_replicas(&w->runtime->registry);
 
 	for (uint32_t i = 0; i < d->replica_count; i++) {
 		struct replica *sibling = table->replicas[d->first_replica + i];
@@ -107,6 +106,8 @@ give_parked(struct worker *w)
 			continue;
 		}
 		pinioni_worker_unqueue(w, r);
+		if ((r->depth & REQUEST_CANCELED) != 0 && pinioni_cancel_at_start(r))
+			continue;
 		if (give_surplus(w, r))
 			return true;
 		r->next = replica->waiting;
@@ -135,6 +136,14 @@ next_request(struct worker *w)
 	return r;
 }
 
+/* It may have been let in when another ended: now the one behind it is. */
+static void
+let_next_in(struct worker *w, struct replica *replica)
+{
+	if (replica->waiting != NULL && replica->ongoing < replica->deployment->max_ongoing)
+		pinioni_worker_unpark(w, replica);
+}
+
 /* Before a handler that may take long: the one behind it could run elsewhere now. */
 static void
 offer_next(struct worker *w, const struct replica *busy)
@@ -143,14 +152,12 @@ offer_next(struct worker *w, const struct replica *busy)
 	struct replica *waits;
 
 	if (next == NULL || busy->deployment->replica_count < 2 ||
-	    next->replica->deployment != busy->deployment)
+	    next->replica->deployment != busy->deployment || next->state != REQUEST_QUEUED)
 		return;
 	next = next_request(w);
 	waits = next->replica;
 	if (give_surplus(w, next)) {
-		/* It may have been let in when another ended: now the one behind it is. */
-		if (waits->waiting != NULL && waits->ongoing < waits->deployment->max_ongoing)
-			pinioni_worker_unpark(w, waits);
+		let_next_in(w, waits);
 	} else {
 		next->next = w->queue;
 		if (w->queue == NULL)
@@ -182,6 +189,10 @@ run_next(struct worker *w)
 		return false;
 	w->work++;
 	replica = r->replica;
+	if (r->depth > REQUEST_DEPTH && pinioni_cancel_at_start(r)) {
+		let_next_in(w, replica);
+		return true;
+	}
 	if (replica->is_ending) {
 		pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_RUNTIME,
 		    "the application of %s did not start", replica->deployment->name);
@@ -317,7 +328,7 @@ see_phase(struct worker *w)
 	enum runtime_phase phase = runtime_phase(w->runtime);
 
 	if (phase >= RUNTIME_CANCELING) {
-		pinioni_request_cancel_all(w);
+		pinioni_cancel_all(w);
 		pinioni_worker_resume_all(w);
 		pinioni_port_sweep(w->port);
 	}

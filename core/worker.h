@@ -214,9 +214,13 @@ struct custody_entry *pinioni_worker_custody_make(struct worker *w, unsigned por
 /* In order; kept in the outbox while the other's lane is full. For want of memory a call fails; an answer is not
  * sent: false. */
 bool pinioni_worker_send(struct worker *w, unsigned to, const struct message *m);
+/* The same to itself as well: taken in a later turn, not at once. */
+bool pinioni_worker_post(struct worker *w, unsigned to, const struct message *m);
 /* Suspends the running handler until somebody resumes its fiber. -ENOMEM: no spare fiber. */
 int pinioni_worker_suspend(struct worker *w) __attribute__((warn_unused_result));
 void pinioni_worker_resume(struct worker *w, struct fiber *f);
+/* Why the running handler is not to wait; 0: it may. Looked at before each suspension, and after it. */
+int pinioni_worker_interrupted(const struct worker *w);
 int pinioni_worker_timer(struct worker *w, uint64_t at, struct fiber *f)
     __attribute__((warn_unused_result));
 void pinioni_worker_timer_drop(struct worker *w, struct fiber *f);

@@ -86,6 +86,7 @@ enum message_kind {
 	MESSAGE_CALL =
 	    1, /* target: a replica of the consumer. Start it, or wait for its arguments */
 	MESSAGE_ANSWERED, /* a deferred request was answered by its token's holder; the slot is written */
+	MESSAGE_CANCEL, /* of the call in this slot; record: struct record_ref of what it may wait for */
 };
 
 enum message_flag {

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/cancel.h - ending calls that nobody wants any more, and what they called.
+ *
+ *   owner --cancel--> the worker that has it
+ *                       not started        it never starts: its slot is DONE with -ECANCELED
+ *                       runs               marked: its waits say -ECANCELED, its calls are canceled, new ones refused
+ *                       went elsewhere     the cancel follows
+ *                       not here yet       a placeholder is marked: it ends when it comes
+ *
+ * Why       A cancel is a request. What the slot says is what whoever has the call wrote: one outcome, whatever
+ *           it races with.
+ * Path      As the call went: to the workers of the arguments that it may wait for, then to its replica's.
+ */
+#ifndef PINION_CORE_CANCEL_H
+#define PINION_CORE_CANCEL_H
+
+#include "core/port.h"
+#include "core/request.h"
+
+/* Owner: asks whoever has the call to end it, unless it has ended. Never waits. */
+void pinioni_cancel_note(pinion_port *port, struct slot_note *note);
+/* What found a full lane is sent again. */
+void pinioni_cancel_again(pinion_port *port);
+/* A MESSAGE_CANCEL came, from wherever: its bytes are input. */
+void pinioni_cancel_take(struct worker *w, const struct message *m);
+/* What a handler's waits and calls say that is not to go on; 0: it is. */
+int pinioni_cancel_code(const struct pinion_request *r) __attribute__((pure));
+/* It is taken from the queue, and was marked. True: it has ended. */
+bool pinioni_cancel_at_start(struct pinion_request *r);
+/* For a request that returned that code without an answer. */
+void pinioni_cancel_finish(struct pinion_request *r);
+/* Ends everything this worker has, for stop. */
+void pinioni_cancel_all(struct worker *w);
+
+#endif
