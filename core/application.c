@@ -186,26 +186,40 @@ unique_name(struct pinion_app *app, const pinion_deployment *d, const pinion_bin
 	return strdup(text);
 }
 
-/* Under the lock. */
-static unsigned
-intern_locked(struct registry *g, const char *name)
+static bool
+late_is(const struct late_method *a, const struct late_method *b)
 {
-	for (uint32_t i = 0; i < g->unknown_count; i++)
-		if (strcmp(g->unknown[i], name) == 0)
-			return i;
-	if (g->unknown_count == UNKNOWN_METHODS)
-		return UNKNOWN_METHODS - 1; /* the last name stands for all that follow */
-	g->unknown[g->unknown_count] = strdup(name);
-	return g->unknown[g->unknown_count] == NULL ? 0 : g->unknown_count++;
+	if (a->unknown != NULL || b->unknown != NULL)
+		return a->unknown != NULL && b->unknown != NULL &&
+		    strcmp(a->unknown, b->unknown) == 0;
+	return a->method == b->method && a->timeout_ns == b->timeout_ns;
 }
 
-static unsigned
-intern_unknown(struct pinion_runtime *rt, const char *name)
+/* Under the lock. -ENOSPC, -ENOMEM. */
+static int
+intern_locked(struct registry *g, const struct late_method *want)
 {
-	unsigned at;
+	struct late_method *late = &g->late[g->late_count];
+
+	for (uint32_t i = 0; i < g->late_count; i++)
+		if (late_is(&g->late[i], want))
+			return (int)i;
+	if (g->late_count == LATE_METHODS)
+		return -ENOSPC;
+	*late = *want;
+	if (want->unknown != NULL && (late->unknown = strdup(want->unknown)) == NULL)
+		return -ENOMEM;
+	return (int)g->late_count++;
+}
+
+/* The same whenever it is asked for. */
+static int
+intern_late(struct pinion_runtime *rt, const struct late_method *want)
+{
+	int at;
 
 	(void)pthread_mutex_lock(&rt->lock);
-	at = intern_locked(&rt->registry, name);
+	at = intern_locked(&rt->registry, want);
 	(void)pthread_mutex_unlock(&rt->lock);
 	return at;
 }
@@ -214,10 +228,15 @@ static pinion_handle
 handle_for(
     struct pinion_runtime *rt, unsigned deployment, const pinion_methods *methods, const char *name)
 {
+	const struct late_method want = { .unknown = (char *)(uintptr_t)name };
+	int late;
+
 	for (size_t i = 0; i < methods->count; i++)
 		if (strcmp(methods->list[i].name, name) == 0)
 			return handle_make(rt->key, deployment, (unsigned)i, 0);
-	return handle_make(rt->key, deployment, METHOD_UNKNOWN, intern_unknown(rt, name));
+	late = intern_late(rt, &want);
+	/* When there are too many: it names none. */
+	return handle_make(rt->key, deployment, METHOD_LATE, late < 0 ? LATE_NONE : (unsigned)late);
 }
 
 /* Constructor arguments, with handles in place of nodes. */
@@ -429,6 +448,50 @@ pinion_run_with(pinion_runtime *rt, pinion_builder *builder, const pinion_run_op
 	return err;
 }
 
+static pinion_handle
+with_timeout(struct pinion_runtime *rt, pinion_handle handle, int64_t timeout_ns)
+{
+	const struct late_method *late = registry_late(&rt->registry, handle);
+	const struct late_method want = { .timeout_ns = timeout_ns,
+		.method = late == NULL ? (uint8_t)handle_method(handle) : late->method };
+	int at;
+
+	if (late != NULL && late->unknown != NULL)
+		return handle; /* calls say what is wrong */
+	if (timeout_ns == 0)
+		return handle_make(rt->key, handle_deployment(handle), want.method, 0);
+	at = intern_late(rt, &want);
+	return at < 0 ? (pinion_handle){ 0 }
+		      : handle_make(rt->key, handle_deployment(handle), METHOD_LATE, (unsigned)at);
+}
+
+static pinion_handle
+with_options_of(struct pinion_runtime *rt, pinion_handle from, pinion_handle handle)
+{
+	const struct late_method *late = registry_late(&rt->registry, from);
+
+	return late == NULL || late->timeout_ns == 0 ? handle
+						     : with_timeout(rt, handle, late->timeout_ns);
+}
+
+int
+pinion_handle_with_options(pinion_handle handle, const pinion_handle_options *o)
+{
+	struct pinion_runtime *rt;
+	int err = 0;
+
+	if (o->timeout_ns < 0)
+		return -EINVAL;
+	rt = pinioni_runtimes_lock(handle_runtime(handle));
+	if (rt == NULL)
+		return -ESTALE;
+	*o->handle = with_timeout(rt, handle, o->timeout_ns);
+	if (o->handle->id == 0)
+		err = -ENOSPC;
+	pinioni_runtimes_unlock();
+	return err;
+}
+
 pinion_handle
 pinion_method_of(pinion_handle handle, const char *name)
 {
@@ -439,7 +502,8 @@ pinion_method_of(pinion_handle handle, const char *name)
 		return handle;
 	d = registry_deployment(&rt->registry, handle_deployment(handle));
 	if (d != NULL && d->declared != NULL && name != NULL)
-		handle = handle_for(rt, d->index, &d->declared->methods, name);
+		handle = with_options_of(
+		    rt, handle, handle_for(rt, d->index, &d->declared->methods, name));
 	pinioni_runtimes_unlock();
 	return handle;
 }
@@ -448,14 +512,13 @@ bool
 pinion_handle_streams(pinion_handle handle)
 {
 	struct pinion_runtime *rt = pinioni_runtimes_lock(handle_runtime(handle));
-	const struct deployment *d;
-	bool streams = false;
+	const struct method *m;
+	bool streams;
 
 	if (rt == NULL)
 		return false;
-	d = registry_deployment(&rt->registry, handle_deployment(handle));
-	if (d != NULL && handle_method(handle) < d->method_count)
-		streams = d->methods[handle_method(handle)].item_size != 0;
+	m = registry_method(&rt->registry, handle);
+	streams = m != NULL && m->item_size != 0;
 	pinioni_runtimes_unlock();
 	return streams;
 }
@@ -464,19 +527,17 @@ int
 pinion_handle_describe(pinion_handle handle, pinion_params *params, pinion_returns *returns)
 {
 	struct pinion_runtime *rt = pinioni_runtimes_lock(handle_runtime(handle));
-	const struct deployment *d;
+	const struct method *m;
 	int err = -ESTALE;
 
 	if (rt == NULL)
 		return err;
-	d = registry_deployment(&rt->registry, handle_deployment(handle));
-	if (d != NULL && handle_method(handle) < d->method_count) {
-		const struct method *m = &d->methods[handle_method(handle)];
-
+	m = registry_method(&rt->registry, handle);
+	if (m != NULL) {
 		*params = (pinion_params){ m->params, m->param_count };
 		*returns = m->item_size != 0 ? m->items : m->returns;
 		err = 0;
-	} else if (d != NULL) {
+	} else if (registry_deployment(&rt->registry, handle_deployment(handle)) != NULL) {
 		err = -EINVAL;
 	}
 	pinioni_runtimes_unlock();

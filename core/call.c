@@ -48,7 +48,8 @@ fail_handle(pinion_port *port, pinion_handle handle, pinion_response *failed)
 {
 	const struct registry *registry = &port->runtime->registry;
 	const struct deployment *d = registry_deployment(registry, handle_deployment(handle));
-	const char *name = registry->unknown[handle_unknown(handle) % UNKNOWN_METHODS];
+	const struct late_method *late = registry_late(registry, handle);
+	const char *name = late == NULL ? NULL : late->unknown;
 	char have[FAULT_TEXT / 2];
 
 	if (handle_runtime(handle) != port->runtime->key || d == NULL) {
@@ -62,16 +63,32 @@ fail_handle(pinion_port *port, pinion_handle handle, pinion_response *failed)
 }
 
 const struct method *
-pinioni_call_method(pinion_port *port, pinion_handle handle, pinion_response *failed)
+pinioni_call_method(
+    pinion_port *port, pinion_handle handle, struct call_how *how, pinion_response *failed)
+{
+	const struct registry *registry = &port->runtime->registry;
+	const struct late_method *late = registry_late(registry, handle);
+	const struct method *method =
+	    handle_runtime(handle) == port->runtime->key ? registry_method(registry, handle) : NULL;
+
+	if (method == NULL)
+		fail_handle(port, handle, failed);
+	else if (late != NULL && how->timeout_ns == 0)
+		how->timeout_ns = late->timeout_ns;
+	return method;
+}
+
+/* The same of a handle that says nothing but its method; NULL: it is none of those. */
+static inline const struct method *
+plain_method(const pinion_port *port, pinion_handle handle)
 {
 	const struct deployment *d =
 	    registry_deployment(&port->runtime->registry, handle_deployment(handle));
 
-	if (handle_runtime(handle) == port->runtime->key && d != NULL &&
-	    handle_method(handle) < d->method_count)
-		return &d->methods[handle_method(handle)];
-	fail_handle(port, handle, failed);
-	return NULL;
+	return handle_runtime(handle) == port->runtime->key && d != NULL &&
+		handle_method(handle) < d->method_count
+	    ? &d->methods[handle_method(handle)]
+	    : NULL;
 }
 
 /* Ties in turn. Of many, some: those whose turn is next; one that has nothing to do ends the search. route->count is
@@ -178,11 +195,40 @@ reserve_result(pinion_port *port, struct slot_note *note, uint32_t window, struc
 	return 0;
 }
 
-/* How many calls wait for the one that is made now. */
+/* How many calls wait for the one that is made now; and the marks of who makes it, which are more than DEPTH_MAX. */
 static inline uint64_t
 depth_below(const struct worker *w)
 {
 	return w == NULL || w->current == NULL ? 0 : w->current->depth + 1;
+}
+
+static inline uint64_t
+plain_depth_below(const struct worker *w)
+{
+	return depth_below(w) & REQUEST_DEPTH;
+}
+
+/* Whose handler makes the call; NULL: a thread, or init. */
+static const struct pinion_request *
+caller_of(const pinion_port *port)
+{
+	return port->worker == NULL ? NULL : port->worker->current;
+}
+
+/* What is left of the caller's time, or less. 0: it has all time; else *now is read. */
+static uint64_t
+deadline_of(const pinion_port *port, const struct call_how *how, uint64_t *now)
+{
+	const struct pinion_request *r = caller_of(port);
+	uint64_t deadline =
+	    r != NULL && (r->depth & REQUEST_BOUND) != 0 && !how->is_post ? r->deadline.at : 0;
+
+	if (deadline == 0 && how->timeout_ns == 0)
+		return 0;
+	*now = clock_now(&port->runtime->clock);
+	if (how->timeout_ns == 0 || (deadline != 0 && deadline < *now + (uint64_t)how->timeout_ns))
+		return deadline;
+	return *now + (uint64_t)how->timeout_ns;
 }
 
 static inline bool
@@ -204,10 +250,13 @@ refuse(const pinion_port *port, const struct method *m, const struct call_how *h
 		    m->deployment->name, m->name);
 	if (is_stopping(port, port->worker))
 		return pinioni_complain(c, -ECANCELED, "the runtime is stopping");
-	if (port->worker != NULL && port->worker->current != NULL &&
-	    pinioni_cancel_code(port->worker->current) != 0)
-		return pinioni_complain(c, -ECANCELED, "the request that calls was canceled");
-	if (depth_below(port->worker) > DEPTH_MAX)
+	if (caller_of(port) != NULL && pinioni_cancel_code(caller_of(port)) != 0)
+		return pinioni_complain(
+		    c, pinioni_cancel_code(caller_of(port)), "the request that calls was to end");
+	if (how->timeout_ns < 0)
+		return pinioni_complain(
+		    c, -EINVAL, ".timeout_ns is %lld", (long long)how->timeout_ns);
+	if (plain_depth_below(port->worker) > DEPTH_MAX)
 		return pinioni_complain(
 		    c, -EDEADLK, "more than %d calls wait for each other", DEPTH_MAX);
 	return 0;
@@ -401,13 +450,23 @@ send(pinion_port *port, struct slot_note *note, const pinion_args *args, const s
 	struct message m = { .slot = port_slot_of(port, note) };
 	int err;
 
-	message_start(&m, port, note, depth_below(port->worker), how);
+	message_start(&m, port, note, plain_depth_below(port->worker), how);
+	if ((note->marks & MARK_BOUND) != 0)
+		m.function |= MESSAGE_TERMS;
 	err = pinioni_encode(port, note->method, *args, &m, note, c);
 	if (err == 0)
 		err = reserve_result(port, note, how->window, c);
 	if (err == 0 && (err = dispatch(port, note->method, note, &m, &text)) != 0)
 		(void)pinioni_complain(c, err, "%s", text);
 	return err;
+}
+
+/* Its deadline travels with it. */
+static void
+bind(pinion_port *port, struct slot_note *note, uint64_t deadline)
+{
+	port->memory.terms[port_slot_of(port, note)] = (struct call_terms){ .deadline = deadline };
+	note->marks |= MARK_BOUND;
 }
 
 /* Whatever is in the way. */
@@ -417,11 +476,15 @@ submit_any(
 {
 	struct complaint c;
 	struct slot_note *note;
+	uint64_t deadline, now = 0;
 
 	c.code = 0; /* and not the text: clearing that would cost as much as sending */
 	c.deployment = NULL;
 	if (refuse(port, method, how, &c) != 0)
 		return pinioni_port_fail(port, c.code, method, "%s", c.text);
+	deadline = deadline_of(port, how, &now);
+	if (deadline != 0 && deadline <= now)
+		return pinioni_port_fail(port, -ETIMEDOUT, method, "no time is left for it");
 	note = pinioni_port_take_slot(port);
 	if (note == NULL)
 		return pinioni_port_fail(port, -ENOBUFS, method,
@@ -429,6 +492,8 @@ submit_any(
 		    ".slots",
 		    port->memory.slot_count);
 	note_start(note, method, how);
+	if (deadline != 0)
+		bind(port, note, deadline);
 	if (send(port, note, &args, how, &c) != 0) {
 		undo(port, note);
 		return c.deployment != NULL
@@ -453,8 +518,9 @@ pinion_response
 pinioni_submit(
     pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how)
 {
-	return how->window != 0 ? submit_any(port, method, args, how)
-				: submit(port, port->worker, method, args, how);
+	return how->window != 0 || how->timeout_ns != 0
+	    ? submit_any(port, method, args, how)
+	    : submit(port, port->worker, method, args, how);
 }
 
 /* Without a slot, when the arguments travel in the message; else with one that is released at once. */
@@ -475,28 +541,44 @@ post(pinion_port *port, const struct method *method, const pinion_args *args)
 
 		return port_is_failed(r) ? -(int)(r.generation & 0xffff) : 0;
 	}
-	message_start(&m, port, &scratch, depth_below(port->worker), &how);
+	message_start(&m, port, &scratch, plain_depth_below(port->worker), &how);
 	encode_plain_bits(args, &m);
 	return dispatch(port, method, &scratch, &m, &text);
 }
 
 /* ---- public --------------------------------------------------------------------------------- */
 
+/* By a handle that says more than its method, or names none. The arguments in registers. */
+__attribute__((noinline, cold)) static pinion_response
+call_late(pinion_port *port, pinion_handle handle, const pinion_value *values, uint64_t signature,
+    uint32_t count, const struct call_how *asked)
+{
+	struct call_how how = *asked;
+	pinion_response failed;
+	const struct method *method = pinioni_call_method(port, handle, &how, &failed);
+
+	return method == NULL
+	    ? failed
+	    : pinioni_submit(port, method, (pinion_args){ values, signature, count }, &how);
+}
+
 __attribute__((always_inline)) static inline pinion_response
 call_of(pinion_port *port, struct worker *w, pinion_handle handle, pinion_args args,
     const struct call_how *how)
 {
-	pinion_response failed;
-	const struct method *method = pinioni_call_method(port, handle, &failed);
+	const struct method *method = plain_method(port, handle);
 
-	return method != NULL ? submit(port, w, method, args, how) : failed;
+	return method != NULL
+	    ? submit(port, w, method, args, how)
+	    : call_late(port, handle, args.values, args.signature, args.count, how);
 }
 
 static inline int
 post_of(pinion_port *port, pinion_handle handle, const pinion_args *args)
 {
+	struct call_how how = { .is_post = true };
 	pinion_response r;
-	const struct method *method = pinioni_call_method(port, handle, &r);
+	const struct method *method = pinioni_call_method(port, handle, &how, &r);
 
 	return method == NULL ? -(int)(r.generation & 0xffff) : post(port, method, args);
 }
@@ -591,4 +673,23 @@ pinion_post_on(pinion_port *given, pinion_handle handle, pinion_args args)
 	err = post_of(port, handle, &args);
 	port_leave(shell);
 	return err;
+}
+
+pinion_response
+pinion_call_with_options(pinion_handle handle, const pinion_call_options *o)
+{
+	const struct call_how how = {
+		.tag = o->tag, .tagged = o->tagged, .timeout_ns = o->timeout_ns
+	};
+	struct port_shell *shell;
+	pinion_response r;
+	int err;
+	pinion_port *port = o->port != NULL ? port_enter_explicit(o->port, &shell, &err)
+					    : port_enter(handle_runtime(handle), &shell, &err);
+
+	if (port == NULL)
+		return fail_nowhere(err);
+	r = call_late(port, handle, o->args.values, o->args.signature, o->args.count, &how);
+	port_leave(shell);
+	return r;
 }

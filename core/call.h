@@ -15,8 +15,9 @@ struct call_how {
 	uint64_t tag;
 	bool tagged;
 	bool is_post;
-	uint16_t function; /* of a task */
-	uint32_t window;   /* items of the stream that is asked for; 0: none is */
+	uint16_t function;  /* of a task */
+	uint32_t window;    /* items of the stream that is asked for; 0: none is */
+	int64_t timeout_ns; /* 0: none but the caller's own */
 };
 
 #define RESPONSE_NOWHERE \
@@ -25,9 +26,9 @@ struct call_how {
 pinion_response pinioni_submit(
     pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how);
 
-/* The method a handle names. NULL: *failed says why. */
+/* The method a handle names; what it says of calls goes to `how`, unless that is said there. NULL: *failed says why. */
 const struct method *pinioni_call_method(
-    pinion_port *port, pinion_handle handle, pinion_response *failed);
+    pinion_port *port, pinion_handle handle, struct call_how *how, pinion_response *failed);
 
 /* What a call without a target is told. */
 int pinioni_call_no_target(const pinion_port *port, const char **text);

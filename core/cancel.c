@@ -70,13 +70,14 @@ send_cancel(pinion_port *port, struct slot_note *note, unsigned to, const struct
 static bool end_unstarted(struct worker *w, const struct message *m);
 
 void
-pinioni_cancel_note(pinion_port *port, struct slot_note *note)
+pinioni_cancel_note(pinion_port *port, struct slot_note *note, unsigned mark)
 {
 	uint16_t slot = port_slot_of(port, note);
 	struct message m = { .call = note->generation << 16,
 		.slot = slot,
 		.port = port->index,
 		.target = note->replica,
+		.method = mark == REQUEST_OVERDUE,
 		.kind = MESSAGE_CANCEL };
 	unsigned to;
 
@@ -94,7 +95,7 @@ pinioni_cancel_again(pinion_port *port)
 	for (uint32_t i = 0; i < port->memory.slot_count; i++)
 		if ((port->notes[i].marks & MARK_UNCANCELED) != 0) {
 			port->notes[i].marks &= (uint16_t)~MARK_UNCANCELED;
-			pinioni_cancel_note(port, &port->notes[i]);
+			pinioni_cancel_note(port, &port->notes[i], REQUEST_CANCELED);
 		}
 }
 
@@ -113,7 +114,7 @@ cancel_response(pinion_response r)
 		return;
 	note = port_note_of(port, r);
 	if (note != NULL)
-		pinioni_cancel_note(port, note);
+		pinioni_cancel_note(port, note, REQUEST_CANCELED);
 	port_leave(shell);
 }
 
@@ -139,11 +140,18 @@ is_of(const struct pinion_request *r, const struct message *m)
 	    request_generation(r) == m->call >> 16;
 }
 
+/* As it is marked. */
 static void
-fail_canceled(struct pinion_request *r)
+fail_marked(struct pinion_request *r)
 {
-	pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_CALLER, "%s.%s was canceled",
-	    r->method->deployment->name, r->method->name);
+	const struct method *m = r->method;
+
+	if ((r->depth & REQUEST_OVERDUE) != 0)
+		pinioni_request_fail(r, -ETIMEDOUT, PINION_ORIGIN_RUNTIME,
+		    "%s.%s did not end in its time", m->deployment->name, m->name);
+	else
+		pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_CALLER, "%s.%s was canceled",
+		    m->deployment->name, m->name);
 }
 
 /* Where it is in the list of what waits for that call; NULL: it is not. */
@@ -204,7 +212,7 @@ cancel_children(struct pinion_request *r)
 	for (uint16_t slot = r->owned, next; slot != SLOT_NONE; slot = next) {
 		next = port->notes[slot].next;
 		if ((port->notes[slot].marks & MARK_KEPT) == 0)
-			pinioni_cancel_note(port, &port->notes[slot]);
+			pinioni_cancel_note(port, &port->notes[slot], REQUEST_CANCELED);
 	}
 }
 
@@ -212,17 +220,8 @@ cancel_children(struct pinion_request *r)
 static void
 end_queued(struct pinion_request *r)
 {
-	r->depth |= REQUEST_CANCELED;
 	r->inside = true;
-	fail_canceled(r);
-}
-
-static void
-end_waiting(struct pinion_request *r)
-{
-	r->depth |= REQUEST_CANCELED;
-	if (unlist_behind(r->worker, r))
-		fail_canceled(r);
+	fail_marked(r);
 }
 
 /* Its answer is to come from elsewhere. */
@@ -233,7 +232,7 @@ end_deferred(struct pinion_request *r)
 	if (atomic_exchange_explicit(&r->token, 0, memory_order_relaxed) == 0)
 		return;
 	cancel_children(r);
-	fail_canceled(r);
+	fail_marked(r);
 }
 
 static void unlist_relay(struct worker *w, const struct pinion_request *r);
@@ -243,30 +242,32 @@ end_relaying(struct pinion_request *r)
 {
 	unlist_relay(r->worker, r);
 	cancel_children(r);
-	fail_canceled(r);
+	fail_marked(r);
 }
 
 /* Its handler is told when it waits, calls, or asks. */
 static void
 interrupt(struct pinion_request *r)
 {
-	if ((r->depth & REQUEST_CANCELED) != 0)
-		return;
-	r->depth |= REQUEST_CANCELED;
 	cancel_children(r);
 	if (r->fiber != NULL)
 		pinioni_worker_resume(r->worker, r->fiber);
 }
 
+/* mark: why. Once: the first reason stands. */
 static void
-end(struct pinion_request *r)
+end(struct pinion_request *r, unsigned mark)
 {
+	if ((r->depth & REQUEST_ENDING) != 0 || r->state >= REQUEST_ANSWERED)
+		return;
+	r->depth |= mark;
 	switch (r->state) {
 	case REQUEST_QUEUED:
 		end_queued(r);
 		break;
 	case REQUEST_WAITING:
-		end_waiting(r);
+		if (unlist_behind(r->worker, r))
+			fail_marked(r);
 		break;
 	case REQUEST_DEFERRED:
 		end_deferred(r);
@@ -278,12 +279,15 @@ end(struct pinion_request *r)
 	case REQUEST_MISREAD:
 		interrupt(r);
 		break;
-	case REQUEST_PLACEHOLDER:
-		r->depth |= REQUEST_CANCELED;
-		break;
-	default: /* it has answered */
+	default: /* a placeholder: what it stands for ends when it comes */
 		break;
 	}
+}
+
+static unsigned
+mark_of(const struct message *m)
+{
+	return m->method != 0 ? REQUEST_OVERDUE : REQUEST_CANCELED;
 }
 
 /* A call of this worker's own, at once: so that it does not start when it is waited for. Not what has calls of its own,
@@ -298,7 +302,7 @@ end_unstarted(struct worker *w, const struct message *m)
 	if (e == NULL || e->generation != m->call >> 16 || e->here == NULL ||
 	    (e->here->state != REQUEST_QUEUED && e->here->state != REQUEST_WAITING))
 		return false;
-	end(e->here);
+	end(e->here, mark_of(m));
 	return true;
 }
 
@@ -331,7 +335,7 @@ cancel_lent(struct worker *w, const struct message *m)
 		    loan->generation != m->call >> 16)
 			continue;
 		for (uint16_t slot = loan->owned; slot != SLOT_NONE; slot = port->notes[slot].next)
-			pinioni_cancel_note(port, &port->notes[slot]);
+			pinioni_cancel_note(port, &port->notes[slot], REQUEST_CANCELED);
 	}
 }
 
@@ -368,7 +372,10 @@ look_behind_argument(struct worker *w, const struct message *m)
 	e = entry_of(w, &ref);
 	at = e != NULL && e->here != NULL ? find_dependent(e->here, m) : NULL;
 	if (at != NULL) {
-		fail_canceled(unlink_dependent(e->here, at));
+		struct pinion_request *r = unlink_dependent(e->here, at);
+
+		r->depth |= mark_of(m);
+		fail_marked(r);
 		tell_target(w, *m);
 	} else if (e != NULL && e->here == NULL && e->trail != 0) {
 		pass_on(w, *m, e->worker);
@@ -387,7 +394,7 @@ leave_mark(struct worker *w, struct custody_entry *e, const struct message *m)
 		return; /* it runs, then */
 	w->placeholders++;
 	p->state = REQUEST_PLACEHOLDER;
-	p->depth = REQUEST_CANCELED;
+	p->depth = mark_of(m);
 	p->message = *m;
 	if (e->here == NULL)
 		w->custody_count++;
@@ -426,7 +433,7 @@ pinioni_cancel_take(struct worker *w, const struct message *m)
 	}
 	cancel_lent(w, m);
 	if (e->generation == generation && e->here != NULL)
-		end(e->here);
+		end(e->here, mark_of(m));
 	else if (e->generation == generation && e->trail != 0)
 		pass_on(w, *m, e->worker);
 	else if (m->length >= sizeof(struct record_ref))
@@ -440,7 +447,16 @@ pinioni_cancel_take(struct worker *w, const struct message *m)
 int
 pinioni_cancel_code(const struct pinion_request *r)
 {
+	if ((r->depth & REQUEST_OVERDUE) != 0)
+		return -ETIMEDOUT;
 	return (r->depth & REQUEST_CANCELED) != 0 ? -ECANCELED : 0;
+}
+
+static bool
+is_late(const struct pinion_request *r)
+{
+	return (r->depth & REQUEST_BOUND) != 0 &&
+	    clock_now(&r->worker->runtime->clock) >= r->deadline.at;
 }
 
 bool
@@ -451,16 +467,44 @@ pinioni_cancel_at_start(struct pinion_request *r)
 		pinioni_request_end(r);
 		return true;
 	}
-	if (pinioni_cancel_code(r) == 0)
+	if (is_late(r))
+		r->depth |= REQUEST_OVERDUE;
+	if ((r->depth & REQUEST_ENDING) == 0)
 		return false;
-	fail_canceled(r); /* marked before it came */
+	fail_marked(r);
 	return true;
 }
 
-void
-pinioni_cancel_finish(struct pinion_request *r)
+bool
+pinioni_cancel_finish(struct pinion_request *r, int err)
 {
-	fail_canceled(r);
+	if (err == -ETIMEDOUT && is_late(r))
+		r->depth |= REQUEST_OVERDUE;
+	if (pinioni_cancel_code(r) != err)
+		return false;
+	fail_marked(r);
+	return true;
+}
+
+static void
+end_late(struct worker *w, struct timer *t)
+{
+	(void)w;
+	end(caa_container_of(t, struct pinion_request, deadline), REQUEST_OVERDUE);
+}
+
+void
+pinioni_cancel_bind(struct pinion_request *r)
+{
+	uint64_t deadline = r->port == NULL ? 0 : r->port->memory.terms[r->message.slot].deadline;
+	struct worker *w = r->worker;
+
+	if (deadline == 0)
+		return;
+	r->depth |= REQUEST_BOUND;
+	r->deadline = (struct timer){ .at = deadline, .due = end_late };
+	/* Without memory it is looked at when it starts, and by who waits for it. */
+	(void)!pinioni_timers_add(&w->timers, w->heap, &r->deadline);
 }
 
 bool
@@ -468,9 +512,22 @@ pinion_cancelled(pinion_request *r)
 {
 	struct worker *w = r->worker;
 
-	if (pinioni_cancel_code(r) == 0)
+	if ((r->depth & REQUEST_ENDING) == 0)
 		pinioni_lanes_look_out(w); /* while its handler runs nobody else does */
-	return pinioni_cancel_code(r) != 0 || runtime_phase(w->runtime) >= RUNTIME_CANCELING;
+	if (is_late(r))
+		end(r, REQUEST_OVERDUE);
+	return (r->depth & REQUEST_ENDING) != 0 || runtime_phase(w->runtime) >= RUNTIME_CANCELING;
+}
+
+int64_t
+pinion_time_left(pinion_request *r)
+{
+	uint64_t now;
+
+	if ((r->depth & REQUEST_BOUND) == 0)
+		return INT64_MAX;
+	now = clock_now(&r->worker->runtime->clock);
+	return now >= r->deadline.at ? 0 : (int64_t)(r->deadline.at - now);
 }
 
 /* ---- everything ----------------------------------------------------------------------------- */

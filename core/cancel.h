@@ -2,7 +2,7 @@
 /*
  * core/cancel.h - ending calls that nobody wants any more, and what they called.
  *
- *   owner --cancel--> the worker that has it
+ *   owner --cancel--> the worker that has it            (or the deadline that came with it)
  *                       not started        it never starts: its slot is DONE with -ECANCELED
  *                       runs               marked: its waits say -ECANCELED, its calls are canceled, new ones refused
  *                       went elsewhere     the cancel follows
@@ -18,18 +18,21 @@
 #include "core/port.h"
 #include "core/request.h"
 
-/* Owner: asks whoever has the call to end it, unless it has ended. Never waits. */
-void pinioni_cancel_note(pinion_port *port, struct slot_note *note);
+/* Owner: asks whoever has the call to end it, unless it has ended. mark: REQUEST_CANCELED or REQUEST_OVERDUE. Never
+ * waits. */
+void pinioni_cancel_note(pinion_port *port, struct slot_note *note, unsigned mark);
 /* What found a full lane is sent again. */
 void pinioni_cancel_again(pinion_port *port);
 /* A MESSAGE_CANCEL came, from wherever: its bytes are input. */
 void pinioni_cancel_take(struct worker *w, const struct message *m);
 /* What a handler's waits and calls say that is not to go on; 0: it is. */
 int pinioni_cancel_code(const struct pinion_request *r) __attribute__((pure));
-/* It is taken from the queue, and was marked. True: it has ended. */
+/* It is taken from the queue, and has marks. True: it has ended. */
 bool pinioni_cancel_at_start(struct pinion_request *r);
-/* For a request that returned that code without an answer. */
-void pinioni_cancel_finish(struct pinion_request *r);
+/* It came with a deadline: it is marked, and ends then. */
+void pinioni_cancel_bind(struct pinion_request *r);
+/* Its handler returned this code and no answer. True: because of a cancel or the deadline, and it has ended so. */
+bool pinioni_cancel_finish(struct pinion_request *r, int err);
 /* Ends everything this worker has, for stop. */
 void pinioni_cancel_all(struct worker *w);
 

@@ -57,25 +57,9 @@ follow_flags(uint8_t flags, int argument)
 		: rest | MESSAGE_FOLLOW | (unsigned)argument << MESSAGE_FOLLOWED_SHIFT);
 }
 
-/* Into its entry, which there is, with all that waited for it. */
-static inline void
-custody_write(struct worker *w, struct pinion_request *r)
-{
-	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
-
-	r->custody = e;
-	if (e->here == NULL) {
-		w->custody_count++;
-	} else if (e->generation == request_generation(r)) {
-		dependents_move(e->here, r);
-		r->depth |= e->here->depth & REQUEST_CANCELED;
-		if (e->here->state == REQUEST_PLACEHOLDER) {
-			w->placeholders--;
-			worker_give_request(w, e->here);
-		}
-	}
-	*e = (struct custody_entry){ .generation = request_generation(r), .here = r };
-}
+/* Into its entry, which there is, with all that waited for it. Not inline: most calls end before, and would save its
+ * registers for nothing. */
+void pinioni_custody_write(struct worker *w, struct pinion_request *r);
 
 /* Before anybody looks an entry up. */
 static inline void
@@ -86,7 +70,7 @@ custody_settle(struct worker *w)
 	if (r == NULL)
 		return;
 	w->latest = NULL;
-	custody_write(w, r);
+	pinioni_custody_write(w, r);
 }
 
 static inline bool

@@ -521,8 +521,8 @@ pinioni_applications_free(struct pinion_runtime *rt)
 	free(t);
 	for (uint32_t i = 0; i < g->deployment_count; i++)
 		free_spec((struct deployment *)(uintptr_t)registry_deployment(g, i));
-	for (uint32_t i = 0; i < g->unknown_count; i++)
-		free(g->unknown[i]);
+	for (uint32_t i = 0; i < g->late_count; i++)
+		free(g->late[i].unknown);
 	for (uint32_t i = 0; i < rt->app_count; i++) {
 		free(rt->apps[i].name);
 		free(rt->apps[i].prefix);
@@ -535,12 +535,13 @@ static int
 run_task(void *state, pinion_request *r)
 {
 	struct pinion_runtime *rt = r->worker->runtime;
+	unsigned function = r->message.function & ~(unsigned)MESSAGE_TERMS;
 	pinion_task_fn *fn = NULL;
 
 	(void)state;
-	if (r->message.function < TASK_FUNCTIONS) {
+	if (function < TASK_FUNCTIONS) {
 		/* relaxed: P of the message came after it was registered. */
-		fn = atomic_load_explicit(&rt->tasks[r->message.function], memory_order_relaxed);
+		fn = atomic_load_explicit(&rt->tasks[function], memory_order_relaxed);
 	}
 	return fn == NULL ? -EBADMSG : fn(r);
 }

@@ -122,6 +122,11 @@ item_response(struct encoder *e, struct item *it, const pinion_param *p, pinion_
 	}
 	if (r.port != port_word(e->port))
 		return complain(e, -ESTALE, "a response is used only by the thread that made it");
+	if (port_note_of(e->port, r) == NULL && port_note_held(e->port, r) != NULL) {
+		e->c->deployment = note->method->deployment->name;
+		e->c->method = note->method->name;
+		return pinioni_complain(e->c, -ETIMEDOUT, "it was not answered in its time");
+	}
 	if (r.slot >= e->port->memory.slot_count || note->state != NOTE_OPEN ||
 	    note->generation != r.generation)
 		return complain(e, -ESTALE, "a response that was released");

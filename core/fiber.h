@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "core/pinion.h"
+#include "core/timer.h"
 
 struct fiber {
 	void *context;       /* where it was switched away from */
@@ -28,8 +29,8 @@ struct fiber {
 	struct fiber *next;  /* in a pool or a queue */
 	void (*run)(void *arg);
 	void *arg;
-	bool queued;    /* to be resumed */
-	uint32_t timer; /* its place in the worker's heap of timers, and one; 0: none */
+	bool queued;        /* to be resumed */
+	struct timer timer; /* when it is to go on, while it sleeps or waits within a time */
 	/* What it waits for, and its place among those that wait. */
 	const pinion_response *responses;
 	unsigned response_count;

@@ -12,8 +12,9 @@ enum {
 	WORKERS_MAX = 64,            /* a bit each in a port's mask of sleepers to look at */
 	PORTS_MAX = 64 * LANE_WORDS, /* lanes that one worker looks after: a bit each */
 	METHODS_MAX = 255,           /* of a deployment: a byte of a handle */
-	UNKNOWN_METHODS = 1024,      /* names that no deployment has, kept for the error's text */
-	TASK_FUNCTIONS = 1024,       /* told apart by address */
+	LATE_METHODS =
+	    1024, /* names that no deployment has, kept for the error's text; options of handles */
+	TASK_FUNCTIONS = 1024, /* told apart by address */
 	APPLICATIONS_MAX = 64,
 	NODES_MAX = 1024, /* of one application's graph */
 

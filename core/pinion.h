@@ -303,6 +303,16 @@ int pinion_init_fail(pinion_init *init, int error, const char *format, ...)
 
 /* The same deployment, another method. An unknown name is an error of the calls made with it. */
 pinion_handle pinion_method_of(pinion_handle handle, const char *method);
+typedef struct pinion_handle_options {
+	pinion_handle *handle;
+	struct pinion_only_named *only_named_;
+	size_t size_;
+	int64_t timeout_ns; /* of each call and stream that says none itself; 0: none */
+} pinion_handle_options;
+/* Another handle of the same method, with options; pinion_method_of keeps them. -EINVAL, -ESTALE, -ENOSPC (1,024 are
+ * told apart). */
+int pinion_handle_with_options(
+    pinion_handle handle, const pinion_handle_options *options) PINION_MUST_CHECK;
 /* Whether it names a method that is a stream. */
 bool pinion_handle_streams(pinion_handle handle);
 /* What a handle's method was declared as, for programs that make arguments at run time; of a stream, what its items
@@ -321,6 +331,21 @@ pinion_call(pinion_handle handle, pinion_args args)
 {
 	return pinion_call_values(handle, args.values, args.signature, args.count);
 }
+typedef struct pinion_call_options {
+	pinion_args args;
+	struct pinion_only_named *only_named_;
+	size_t size_;
+	pinion_port *port; /* of this thread; NULL: the one that pinion_call uses */
+	int64_t
+	    timeout_ns; /* from now on, or what is left to the calling handler if that is less; 0: that */
+	uint64_t tag; /* with .tagged: as pinion_call_tagged */
+	bool tagged;
+} pinion_call_options;
+/* The same with options. When its time is over the call ends with -ETIMEDOUT, and what it called: before it starts, it
+ * never does; a handler is told by -ETIMEDOUT where it waits, yields or calls, and by pinion_cancelled; who waits for
+ * the result is not kept waiting by a handler that is not told. */
+pinion_response pinion_call_with_options(
+    pinion_handle handle, const pinion_call_options *options) PINION_MUST_CHECK;
 /* Nobody waits for an answer. 0, or why it could not be sent. */
 int pinion_post(pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
 /* A plain function on the task workers; functions are told apart by address. It must reply. */
@@ -383,6 +408,7 @@ typedef struct pinion_stream_options {
 	pinion_port *port; /* of this thread; NULL: the one that pinion_call uses */
 	int32_t
 	    window; /* items that the producer may be ahead, at most 65536, made a power of two; 32 */
+	int64_t timeout_ns; /* of the whole stream, as of a call; 0: the calling handler's */
 } pinion_stream_options;
 
 /* Calls a method that is declared .stream. Sends at once and never waits; a failure is what pinion_next says. */
@@ -499,6 +525,8 @@ int pinion_token_fail(pinion_token token, int error, const char *format, ...)
 /* Whether nobody wants its answer any more; for handlers that compute long. Takes what has come for this worker
  * meanwhile: some 50 ns. */
 bool pinion_cancelled(pinion_request *req);
+/* ns until the request's deadline, by the runtime's clock; 0: it is past; INT64_MAX: it has none. */
+int64_t pinion_time_left(pinion_request *req);
 /* Suspends this request; its worker goes on with others. */
 int pinion_sleep(pinion_request *req, int64_t ns) PINION_MUST_CHECK;
 /* Memory on this worker's node until the request has ended. NULL: none left. */

@@ -153,6 +153,14 @@ pinion_args_of(const pinion_value *values, uint64_t signature, uint32_t count)
 		 : pinion_task_of)((from), (fn), (args))
 
 #define pinion_reply(req, x) pinion_reply_from((req), (const pinion_value[]){ PINION_VALUE(x) })
+#define pinion_call_with(handle, ...) \
+	pinion_call_with_options((handle), \
+	    &(const pinion_call_options){ \
+		.size_ = sizeof(pinion_call_options), .args = __VA_ARGS__ })
+#define pinion_handle_with(from, ...) \
+	pinion_handle_with_options((from), \
+	    &(const pinion_handle_options){ \
+		.size_ = sizeof(pinion_handle_options), .handle = __VA_ARGS__ })
 #define pinion_call_stream(handle, ...) \
 	pinion_call_stream_with((handle), \
 	    &(const pinion_stream_options){ \

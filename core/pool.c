@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/call.h"
+#include "core/custody.h"
 #include "core/runtime.h"
 #include "core/thread.h"
 
@@ -88,6 +89,25 @@ pinioni_worker_custody_make(struct worker *w, unsigned port)
 	w->custody[port] =
 	    pinioni_heap_take(w->heap, w->runtime->slots * sizeof(struct custody_entry));
 	return w->custody[port];
+}
+
+__attribute__((noinline)) void
+pinioni_custody_write(struct worker *w, struct pinion_request *r)
+{
+	struct custody_entry *e = worker_custody(w, r->message.port, r->message.slot);
+
+	r->custody = e;
+	if (e->here == NULL) {
+		w->custody_count++;
+	} else if (e->generation == request_generation(r)) {
+		dependents_move(e->here, r);
+		r->depth |= e->here->depth & REQUEST_ENDING;
+		if (e->here->state == REQUEST_PLACEHOLDER) {
+			w->placeholders--;
+			worker_give_request(w, e->here);
+		}
+	}
+	*e = (struct custody_entry){ .generation = request_generation(r), .here = r };
 }
 
 void

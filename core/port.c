@@ -353,7 +353,7 @@ harvest_remove(pinion_port *p, uint16_t slot)
 void
 pinioni_port_release_slot(pinion_port *p, struct slot_note *note)
 {
-	assert(note->state == NOTE_OPEN);
+	assert(note->state == NOTE_OPEN || note->state == NOTE_OVERDUE);
 	if ((note->marks & MARK_HARVESTABLE) != 0)
 		harvest_remove(p, port_slot_of(p, note));
 	if (may_free(p, note)) {
@@ -450,7 +450,7 @@ pinioni_port_abandon(pinion_port *p)
 {
 	for (uint32_t i = 0; i < p->memory.slot_count; i++) {
 		p->notes[i].marks &= (uint16_t)~MARK_KEPT;
-		if (p->notes[i].state == NOTE_OPEN)
+		if (p->notes[i].state == NOTE_OPEN || p->notes[i].state == NOTE_OVERDUE)
 			pinioni_port_release_slot(p, &p->notes[i]);
 	}
 	pinioni_port_sweep(p);

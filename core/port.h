@@ -5,8 +5,9 @@
  *   a note (private) for each slot (shared):
  *
  *     FREE --take--> OPEN --release--> DONE already?  yes: FREE
- *                      ^               no, or an argument of another call: ZOMBIE --sweep--> FREE
- *                      '-- made in a handler: released when that request ends
+ *                    | ^               no, or an argument of another call: ZOMBIE --sweep--> FREE
+ *                    | '-- made in a handler: released when that request ends
+ *                    '--its deadline is past, and it is waited for--> OVERDUE --release--> as above
  *
  * Why       All that a call needs is taken from here, by the one thread that owns it: nothing is shared
  *           but the slot and the lane.
@@ -41,6 +42,7 @@ struct worker;
 enum note_state {
 	NOTE_FREE,
 	NOTE_OPEN,
+	NOTE_OVERDUE, /* the owner said so, whatever its call says yet; else as open */
 	NOTE_ZOMBIE
 };
 
@@ -61,6 +63,7 @@ enum note_mark {
 	MARK_AWAITED = 64,     /* several handlers wait for it, or did */
 	MARK_STREAM = 128,     /* what is placed is a ring: core/stream.h */
 	MARK_UNCANCELED = 256, /* to be canceled; the lane was full */
+	MARK_BOUND = 512,      /* it has a deadline, in memory.terms */
 };
 
 /* What one argument keeps. */
@@ -114,6 +117,7 @@ struct pinion_port {
 	uint16_t index;
 	uint32_t word; /* names it in responses: runtime 8 | its generation 8 | index 16 */
 	bool closing;
+	bool has_uncanceled; /* MARK_UNCANCELED, on some note */
 	struct port_memory memory;
 	struct arena arena;
 	struct lane_memory lanes;
@@ -121,8 +125,7 @@ struct pinion_port {
 	struct lane_rx *rx; /* W workers: their ends, one each */
 	void *tables;       /* the mapping that all private arrays below lie in */
 	size_t tables_size;
-	uint64_t unordered;  /* workers pushed to without an ordered look */
-	bool has_uncanceled; /* MARK_UNCANCELED, on some note */
+	uint64_t unordered; /* workers pushed to without an ordered look */
 	uint64_t rang[WORKERS_MAX];
 	uint32_t pushes;
 	struct slot_note *notes;
@@ -261,6 +264,21 @@ port_note_of(const pinion_port *port, pinion_response r)
 		return NULL;
 	note = &port->notes[r.slot];
 	return note->generation == r.generation && note->state == NOTE_OPEN ? note : NULL;
+}
+
+/* The same of one that may be overdue. */
+static inline struct slot_note *
+port_note_held(const pinion_port *port, pinion_response r)
+{
+	struct slot_note *note;
+
+	if (r.port != port->word || r.slot >= port->memory.slot_count)
+		return NULL;
+	note = &port->notes[r.slot];
+	return note->generation == r.generation &&
+		(note->state == NOTE_OPEN || note->state == NOTE_OVERDUE)
+	    ? note
+	    : NULL;
 }
 
 /* FREE; nothing is left of the call. */

@@ -2,7 +2,8 @@
 /*
  * core/registry.h - what was deployed: deployments, their methods and replicas, frozen once published.
  *
- *   handle.id = runtime 8 | its generation 16 | deployment 16 | method 8 | unknown name 16
+ *   handle.id = runtime 8 | its generation 16 | deployment 16 | method 8 | 0
+ *                                                             | METHOD_LATE | which struct late_method, 16 bits
  *
  * Why       A caller checks its arguments against a declaration, a worker finds a replica: both by an
  *           index that came in a message, so each look-up is bounded and may say "none".
@@ -26,7 +27,8 @@ struct worker;
 struct pinion_request;
 
 enum {
-	METHOD_UNKNOWN = 0xff,
+	LATE_NONE = 0xffff,
+	METHOD_LATE = 0xff,  /* looked up: no such method, or one with options */
 	DEPLOYMENT_TASK = 0, /* runs pinion_task's functions */
 };
 
@@ -86,12 +88,19 @@ struct replica_table {
 	struct replica *replicas[];
 };
 
+/* What a handle names beyond a method. W once, under the runtime's lock, before it is named. */
+struct late_method {
+	char *unknown;      /* a name that the deployment has not; NULL: it has a method */
+	int64_t timeout_ns; /* of each call; 0: none */
+	uint8_t method;
+};
+
 struct registry {
 	_Atomic(struct deployment *) deployments[DIRECTORY_DEPLOYMENTS];
 	uint32_t deployment_count; /* W under the runtime's lock */
 	_Atomic(struct replica_table *) replicas;
-	char *unknown[UNKNOWN_METHODS]; /* W under the runtime's lock */
-	uint32_t unknown_count;
+	struct late_method late[LATE_METHODS];
+	uint32_t late_count; /* W under the runtime's lock */
 };
 
 static inline const struct deployment *
@@ -136,10 +145,26 @@ handle_method(pinion_handle h)
 	return (unsigned)(h.id >> 16 & 0xff);
 }
 
-static inline unsigned
-handle_unknown(pinion_handle h)
+/* Of a handle whose method is METHOD_LATE; NULL: it is not. */
+static inline const struct late_method *
+registry_late(const struct registry *r, pinion_handle h)
 {
-	return (unsigned)(h.id & 0xffff);
+	unsigned at = (unsigned)(h.id & 0xffff);
+
+	return handle_method(h) == METHOD_LATE && at < LATE_METHODS ? &r->late[at] : NULL;
+}
+
+/* NULL: it has none of that number, or name. */
+static inline const struct method *
+registry_method(const struct registry *r, pinion_handle h)
+{
+	const struct deployment *d = registry_deployment(r, handle_deployment(h));
+	const struct late_method *late = registry_late(r, h);
+	unsigned at = late == NULL  ? handle_method(h)
+	    : late->unknown != NULL ? METHOD_LATE
+				    : late->method;
+
+	return d != NULL && at < d->method_count ? &d->methods[at] : NULL;
 }
 
 /*
@@ -169,10 +194,10 @@ ref_home(pinion_ref ref)
 }
 
 static inline pinion_handle
-handle_make(uint64_t runtime_key, unsigned deployment, unsigned method, unsigned unknown)
+handle_make(uint64_t runtime_key, unsigned deployment, unsigned method, unsigned late)
 {
 	return (pinion_handle){ runtime_key << 40 | (uint64_t)deployment << 24 |
-		(uint64_t)method << 16 | unknown };
+		(uint64_t)method << 16 | late };
 }
 
 #endif

@@ -233,8 +233,8 @@ answer_by_return(pinion_request *r, int err)
 	if (err == -ECANCELED && r->worker->canceling)
 		pinioni_request_fail(
 		    r, err, PINION_ORIGIN_RUNTIME, "the runtime stopped before it ended");
-	else if (err < 0 && err == pinioni_cancel_code(r))
-		pinioni_cancel_finish(r);
+	else if (err < 0 && r->depth > REQUEST_DEPTH && pinioni_cancel_finish(r, err))
+		return;
 	else if (err < 0)
 		pinioni_request_fail(r, err, PINION_ORIGIN_HANDLER, "the handler returned %d", err);
 	else if (r->method->any_params)
@@ -379,7 +379,7 @@ forward(pinion_request *r, const struct method *method, pinion_args args, struct
 		return err;
 	m.flags &= MESSAGE_STAMP;
 	m.method = method->index;
-	m.function = 0;
+	m.function &= MESSAGE_TERMS;
 	m.call++;
 	err = pinioni_encode(w->port, method, args, &m, &scratch, c);
 	if (err == 0 && !pinioni_call_target(w->port, method, &replica, &target)) {
@@ -403,6 +403,7 @@ int
 pinion_forward(pinion_request *r, pinion_handle handle, pinion_args args)
 {
 	struct complaint c = { .code = 0 };
+	struct call_how how = { .tag = 0 }; /* the time it has is our caller's */
 	const struct method *method;
 	pinion_response failed;
 
@@ -410,7 +411,7 @@ pinion_forward(pinion_request *r, pinion_handle handle, pinion_args args)
 		return refuse(r);
 	if (r->port == NULL)
 		return forward_post(r, handle, args);
-	method = pinioni_call_method(r->worker->port, handle, &failed);
+	method = pinioni_call_method(r->worker->port, handle, &how, &failed);
 	if (method == NULL)
 		return pinion_reply_response(r, failed);
 	if (forward(r, method, args, &c) != 0) {
@@ -451,13 +452,13 @@ pinion_sleep(pinion_request *r, int64_t ns)
 	while (clock_now(&w->runtime->clock) < until) {
 		err = pinioni_worker_interrupted(w);
 		if (err == 0)
-			err = pinioni_worker_timer(w, until, w->current_fiber);
+			err = pinioni_worker_wake_at(w, until);
 		if (err != 0)
 			return err;
 		struct fiber *self = w->current_fiber;
 
 		err = pinioni_worker_suspend(w);
-		pinioni_worker_timer_drop(w, self);
+		pinioni_timers_drop(&w->timers, &self->timer);
 		if (err != 0)
 			return err;
 	}

@@ -67,7 +67,7 @@ stand_in(struct worker *w, struct pinion_request *r)
 	}
 	w->placeholders++;
 	p->state = REQUEST_PLACEHOLDER;
-	p->depth = r->depth;
+	p->depth = r->depth & REQUEST_ENDING;
 	p->message = r->message;
 	dependents_move(r, p);
 	e->here = p;
@@ -320,6 +320,15 @@ admit_other(struct pinion_request *r)
 		board_count(w->line, COUNT_REFUSED, 1);
 }
 
+/* Not so simple. */
+__attribute__((noinline)) static void
+admit_more(struct pinion_request *r)
+{
+	if ((r->message.function & MESSAGE_TERMS) != 0)
+		pinioni_cancel_bind(r);
+	pinioni_request_route(r);
+}
+
 /* lane: set late, since what ends while it is accepted looks at no lane, or it would nest. */
 static void
 admit(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
@@ -334,10 +343,11 @@ admit(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
 		return;
 	}
 	r->lane = lane;
-	if (r->message.refs == 0 && r->replica->worker == w)
+	if ((r->message.refs | (r->message.function & MESSAGE_TERMS)) == 0 &&
+	    r->replica->worker == w)
 		keep(w, r, record_is_plain(&r->message, r->method));
 	else
-		pinioni_request_route(r);
+		admit_more(r);
 }
 
 __attribute__((noinline, cold)) static bool

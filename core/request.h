@@ -17,6 +17,7 @@
 #define PINION_CORE_REQUEST_H
 
 #include "core/port.h"
+#include "core/timer.h"
 
 struct view {
 	union {
@@ -44,6 +45,9 @@ enum request_state {
 enum {
 	REQUEST_DEPTH = 0xff,
 	REQUEST_CANCELED = 0x100,
+	REQUEST_OVERDUE = 0x200,
+	REQUEST_ENDING = REQUEST_CANCELED | REQUEST_OVERDUE,
+	REQUEST_BOUND = 0x400, /* it has a deadline, which what it calls inherits */
 };
 
 struct request_memory {
@@ -78,11 +82,12 @@ struct pinion_request {
 	bool is_plain;      /* its arguments lie in the message: core/arguments.c */
 	uint8_t misread_at; /* an argument that was read as misread_as, and is not */
 	uint8_t misread_as;
-	uint32_t depth;      /* calls that wait for it; and marks */
-	struct fiber *fiber; /* its handler's, while that is suspended */
+	uint32_t depth; /* calls that wait for it; and marks */
 	_Atomic uint64_t token;
 	struct view args[PINION_ARGS_MAX];
-	struct ring_tx out; /* of a stream */
+	struct ring_tx out;    /* of a stream */
+	struct fiber *fiber;   /* its handler's, while that is suspended */
+	struct timer deadline; /* REQUEST_BOUND */
 };
 
 /* The record of a MESSAGE_ANSWERED. */

@@ -86,24 +86,79 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 	return at;
 }
 
-__attribute__((noinline)) int
-pinioni_port_wait(pinion_port *port, const pinion_response *r, unsigned count, int64_t timeout_ns)
+static int
+wait(pinion_port *port, const pinion_response *r, unsigned count, uint64_t limit_ns)
 {
-	uint64_t limit = timeout_ns < 0 ? UINT64_MAX : (uint64_t)timeout_ns;
 	struct worker *w = port->worker;
 
 	if (w == NULL)
-		return wait_foreign(port, r, count, limit);
-	if (timeout_ns == 0)
+		return wait_foreign(port, r, count, limit_ns);
+	if (limit_ns == 0)
 		return -EAGAIN;
 	return pinioni_worker_await(
-	    w, r, count, timeout_ns < 0 ? 0 : clock_now(&w->runtime->clock) + limit);
+	    w, r, count, limit_ns == UINT64_MAX ? 0 : clock_now(&w->runtime->clock) + limit_ns);
 }
 
-static int
-wait_more(pinion_port *port, pinion_response r, int64_t timeout_ns)
+/* UINT64_MAX: it has none. */
+static uint64_t
+deadline_of(const pinion_port *port, pinion_response r)
 {
-	return pinioni_port_wait(port, &r, 1, timeout_ns);
+	return (port->notes[r.slot].marks & MARK_BOUND) == 0 ? UINT64_MAX
+							     : port->memory.terms[r.slot].deadline;
+}
+
+/* Those whose time is past are given up, whatever their handlers do. The first of them, or -EAGAIN. */
+static int
+give_up(pinion_port *port, const pinion_response *r, unsigned count)
+{
+	uint64_t now = clock_now(&port->runtime->clock);
+
+	for (unsigned i = 0; i < count; i++)
+		if (deadline_of(port, r[i]) <= now) {
+			struct slot_note *note = &port->notes[r[i].slot];
+
+			note->state = NOTE_OVERDUE;
+			pinioni_cancel_note(port, note, REQUEST_OVERDUE);
+			return (int)i;
+		}
+	return -EAGAIN;
+}
+
+/* Not beyond a deadline. */
+static int
+wait_bound(pinion_port *port, const pinion_response *r, unsigned count, uint64_t limit_ns,
+    uint64_t deadline)
+{
+	uint64_t now = clock_now(&port->runtime->clock);
+	uint64_t left = deadline > now ? deadline - now : 0;
+	int at = wait(port, r, count, left < limit_ns ? left : limit_ns);
+
+	return at == -EAGAIN ? give_up(port, r, count) : at;
+}
+
+int
+pinioni_port_wait(pinion_port *port, const pinion_response *r, unsigned count, int64_t timeout_ns)
+{
+	uint64_t limit = timeout_ns < 0 ? UINT64_MAX : (uint64_t)timeout_ns;
+	uint64_t deadline = UINT64_MAX;
+
+	for (unsigned i = 0; i < count; i++)
+		if (deadline_of(port, r[i]) < deadline)
+			deadline = deadline_of(port, r[i]);
+	return deadline == UINT64_MAX ? wait(port, r, count, limit)
+				      : wait_bound(port, r, count, limit, deadline);
+}
+
+/* 0: its slot is DONE. The response in parts, or its caller puts it together before it knows whether it has to. */
+__attribute__((noinline)) static int
+wait_more(pinion_port *port, uint64_t generation, uint32_t slot, int64_t timeout_ns)
+{
+	const pinion_response r = { .generation = generation, .port = port->word, .slot = slot };
+	int at = pinioni_port_wait(port, &r, 1, timeout_ns);
+
+	if (at < 0)
+		return at;
+	return port->notes[r.slot].state == NOTE_OVERDUE ? -ETIMEDOUT : 0;
 }
 
 static const void *
@@ -129,6 +184,17 @@ failure_code(pinion_response r)
 	return -(int)(r.generation & 0xffff);
 }
 
+/* Why there is nothing to wait for. In parts, as above. */
+__attribute__((noinline, cold)) static int
+absent(const pinion_port *port, uint64_t generation, uint32_t word, uint32_t slot)
+{
+	const pinion_response r = { .generation = generation, .port = word, .slot = slot };
+
+	if (port_is_failed(r))
+		return failure_code(r);
+	return port_note_held(port, r) != NULL ? -ETIMEDOUT : -ESTALE;
+}
+
 /* w: the worker whose handler waits, and may run a local call itself; NULL: a foreign thread. */
 __attribute__((always_inline)) static inline int
 wait_for(pinion_port *port, struct worker *w, pinion_response r, int64_t timeout_ns)
@@ -137,14 +203,14 @@ wait_for(pinion_port *port, struct worker *w, pinion_response r, int64_t timeout
 	const struct slot *slot = &port->memory.slots[r.slot];
 
 	if (note == NULL)
-		return port_is_failed(r) ? failure_code(r) : -ESTALE;
+		return absent(port, r.generation, r.port, r.slot);
 	if (!slot_poll(slot, r.generation) &&
 	    !(w != NULL && timeout_ns < 0 && pinioni_worker_run_inline(w, r) &&
 		slot_poll(slot, r.generation))) {
-		int at = wait_more(port, r, timeout_ns);
+		int err = wait_more(port, r.generation, r.slot, timeout_ns);
 
-		if (at < 0)
-			return at;
+		if (err != 0)
+			return err;
 	}
 	port_count_done(port, note);
 	return slot->status;
@@ -250,6 +316,16 @@ pinion_result_value(pinion_response r, pinion_value *value)
 	return err;
 }
 
+/* What is overdue is there: its result is that. */
+static int
+find_there(const pinion_port *port, const pinion_response *r, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (port->notes[r[i].slot].state == NOTE_OVERDUE)
+			return (int)i;
+	return port_find_done(port, r, count);
+}
+
 int
 pinion_wait_any(const pinion_response *r, unsigned count, int64_t timeout_ns)
 {
@@ -267,10 +343,10 @@ pinion_wait_any(const pinion_response *r, unsigned count, int64_t timeout_ns)
 		return err;
 	err = 0; /* it was set for the case that there is no port */
 	for (unsigned i = 0; i < count && err == 0; i++)
-		if (port_note_of(port, r[i]) == NULL)
+		if (port_note_held(port, r[i]) == NULL)
 			err = -ESTALE;
 	if (err == 0)
-		err = port_find_done(port, r, count);
+		err = find_there(port, r, count);
 	if (err == -EAGAIN)
 		err = pinioni_port_wait(port, r, count, timeout_ns);
 	port_leave(shell);
@@ -302,7 +378,7 @@ release(pinion_port *port, struct worker *w, pinion_response r)
 {
 	struct slot_note *note = port_note_of(port, r);
 
-	if (note == NULL)
+	if (note == NULL && (note = port_note_held(port, r)) == NULL)
 		return;
 	if (w != NULL && (note->marks & MARK_ATTACHED) != 0 && !detach(port, w, note))
 		return; /* it goes with that */
@@ -402,6 +478,18 @@ error_of_slot(const pinion_port *port, pinion_response r)
 	return e;
 }
 
+static pinion_error
+error_of_overdue(const pinion_port *port, pinion_response r)
+{
+	const struct method *m = port->notes[r.slot].method;
+
+	return (pinion_error){ .code = -ETIMEDOUT,
+		.origin = PINION_ORIGIN_RUNTIME,
+		.deployment = str_of(m->deployment->name),
+		.method = str_of(m->name),
+		.text = str_of("it was not answered in its time") };
+}
+
 pinion_error
 pinion_response_error(pinion_response r)
 {
@@ -426,6 +514,8 @@ pinion_response_error(pinion_response r)
 		e = error_of_failure(port, r);
 	else if (port_note_of(port, r) != NULL)
 		e = error_of_slot(port, r);
+	else if (port_note_held(port, r) != NULL)
+		e = error_of_overdue(port, r);
 	else
 		e = (pinion_error){ .code = -ESTALE,
 			.deployment = str_of(NULL),

@@ -58,9 +58,9 @@ window_of(int32_t asked)
 static pinion_response
 ask(pinion_port *port, pinion_handle handle, const pinion_stream_options *o)
 {
-	struct call_how how = { .window = window_of(o->window) };
+	struct call_how how = { .window = window_of(o->window), .timeout_ns = o->timeout_ns };
 	pinion_response failed;
-	const struct method *method = pinioni_call_method(port, handle, &failed);
+	const struct method *method = pinioni_call_method(port, handle, &how, &failed);
 
 	if (method == NULL)
 		return failed;
@@ -119,7 +119,7 @@ pinioni_stream_close(pinion_port *port, struct slot_note *note)
 	ring_close(ring);
 	wake_producer(port->runtime, ring);
 	if (runtime_phase(port->runtime) == RUNTIME_RUNNING)
-		pinioni_cancel_note(port, note);
+		pinioni_cancel_note(port, note, REQUEST_CANCELED);
 }
 
 /* 1: *item is the next, which stays until it is passed by; 0: the end; -EAGAIN, or why there is no more. */
@@ -141,6 +141,8 @@ await_item(pinion_port *port, pinion_response r, int64_t timeout_ns, const struc
 		}
 		if (*item != NULL)
 			return 1;
+		if (port->notes[r.slot].state == NOTE_OVERDUE)
+			return -ETIMEDOUT;
 		give_room(port, rx);
 		at = pinioni_port_wait(port, &r, 1, timeout_ns);
 		if (at < 0)
@@ -176,7 +178,7 @@ static int
 next(
     pinion_port *port, pinion_response r, int64_t timeout_ns, pinion_into into, pinion_value *value)
 {
-	const struct slot_note *note = port_note_of(port, r);
+	const struct slot_note *note = port_note_held(port, r);
 	const struct ring_item *item;
 	int got;
 

@@ -116,109 +116,29 @@ pinioni_worker_run_resumed(struct worker *w)
 	return true;
 }
 
-/* ---- timers: a heap, the earliest first ------------------------------------------------------ */
+/* ---- timers --------------------------------------------------------------------------------- */
 
 static void
-put_timer(struct worker *w, uint32_t i, struct timer t)
+wake_sleeper(struct worker *w, struct timer *t)
 {
-	w->timers[i] = t;
-	t.fiber->timer = i + 1;
-}
-
-static void
-swap_timers(struct worker *w, uint32_t i, uint32_t k)
-{
-	struct timer t = w->timers[i];
-
-	put_timer(w, i, w->timers[k]);
-	put_timer(w, k, t);
-}
-
-static void
-sift_down(struct worker *w, uint32_t i)
-{
-	for (;;) {
-		uint32_t least = i;
-
-		for (uint32_t child = 2 * i + 1; child <= 2 * i + 2; child++)
-			if (child < w->timer_count && w->timers[child].at < w->timers[least].at)
-				least = child;
-		if (least == i)
-			return;
-		swap_timers(w, i, least);
-		i = least;
-	}
-}
-
-static void
-sift_up(struct worker *w, uint32_t i)
-{
-	for (; i > 0 && w->timers[i].at < w->timers[(i - 1) / 2].at; i = (i - 1) / 2)
-		swap_timers(w, i, (i - 1) / 2);
-}
-
-static bool
-grow_timers(struct worker *w)
-{
-	struct heap *heap = w->heap;
-	uint32_t room = w->timer_room == 0 ? 64 : w->timer_room * 2;
-	struct timer *fresh = pinioni_heap_take(heap, room * sizeof *fresh);
-
-	if (fresh == NULL)
-		return false;
-	if (w->timers != NULL) {
-		memcpy(fresh, w->timers, w->timer_count * sizeof *fresh);
-		pinioni_heap_give(heap, w->timers, w->timer_room * sizeof *fresh);
-	}
-	w->timers = fresh;
-	w->timer_room = room;
-	return true;
+	pinioni_worker_resume(w, caa_container_of(t, struct fiber, timer));
 }
 
 int
-pinioni_worker_timer(struct worker *w, uint64_t at, struct fiber *f)
+pinioni_worker_wake_at(struct worker *w, uint64_t at)
 {
-	if (w->timer_count == w->timer_room && !grow_timers(w))
-		return -ENOMEM;
-	put_timer(w, w->timer_count, (struct timer){ .at = at, .fiber = f });
-	sift_up(w, w->timer_count++);
-	return 0;
+	struct timer *t = &w->current_fiber->timer;
+
+	t->at = at;
+	t->due = wake_sleeper;
+	return pinioni_timers_add(&w->timers, w->heap, t);
 }
 
-static void
-remove_timer(struct worker *w, uint32_t i)
-{
-	w->timers[i].fiber->timer = 0;
-	if (i == --w->timer_count)
-		return;
-	put_timer(w, i, w->timers[w->timer_count]);
-	sift_up(w, i);
-	sift_down(w, i);
-}
-
-void
-pinioni_worker_timer_drop(struct worker *w, struct fiber *f)
-{
-	if (f->timer != 0)
-		remove_timer(w, f->timer - 1);
-}
-
-/* Resumes those whose time has come; reads the clock only when there are any. */
 void
 pinioni_worker_run_timers(struct worker *w)
 {
-	uint64_t now;
-
-	if (w->timer_count == 0)
-		return;
-	now = clock_now(&w->runtime->clock);
-	while (w->timer_count != 0 && w->timers[0].at <= now) {
-		struct fiber *f = w->timers[0].fiber;
-
-		remove_timer(w, 0);
-		pinioni_worker_resume(w, f);
-		w->work++;
-	}
+	if (w->timers.count != 0)
+		w->work += pinioni_timers_run(&w->timers, w, clock_now(&w->runtime->clock));
 }
 
 /* ---- waiting -------------------------------------------------------------------------------- */
@@ -252,7 +172,7 @@ pinioni_worker_run_inline(struct worker *w, pinion_response r)
 	    w->stack_depth >= INLINE_DEPTH_MAX ||
 	    head->replica->ongoing >= head->replica->deployment->max_ongoing ||
 	    head->replica->is_ending || head->replica->lingers ||
-	    (head->depth & REQUEST_CANCELED) != 0)
+	    (head->depth & REQUEST_ENDING) != 0)
 		return false;
 	w->queue = head->next;
 	if (w->queue == NULL)
@@ -328,7 +248,7 @@ static bool
 all_are_ours(const struct worker *w, const pinion_response *responses, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		if (port_note_of(w->port, responses[i]) == NULL)
+		if (port_note_held(w->port, responses[i]) == NULL)
 			return false;
 	return true;
 }
@@ -338,7 +258,7 @@ static int
 suspend_for(struct worker *w, const pinion_response *responses, unsigned count, uint64_t deadline)
 {
 	struct fiber *self = w->current_fiber;
-	int err = deadline != 0 ? pinioni_worker_timer(w, deadline, self) : 0;
+	int err = deadline != 0 ? pinioni_worker_wake_at(w, deadline) : 0;
 
 	enlist(w, self, responses, count);
 	if (err == 0 && arm(w, self))
@@ -346,7 +266,7 @@ suspend_for(struct worker *w, const pinion_response *responses, unsigned count, 
 	disarm(w, self);
 	delist(w, self);
 	if (deadline != 0)
-		pinioni_worker_timer_drop(w, self);
+		pinioni_timers_drop(&w->timers, &self->timer);
 	return err != 0 || all_are_ours(w, responses, count) ? err : -ESTALE;
 }
 
@@ -462,7 +382,6 @@ pinioni_worker_resume_all(struct worker *w)
 		pinioni_worker_resume(w, f);
 	for (struct stranger *s = w->strangers; s != NULL; s = s->next)
 		pinioni_worker_resume(w, s->fiber);
-	for (uint32_t i = 0; i < w->timer_count; i++)
-		pinioni_worker_resume(w, w->timers[i].fiber);
+	(void)pinioni_timers_run(&w->timers, w, UINT64_MAX);
 	pinioni_stream_resume_starved(w);
 }

@@ -106,7 +106,7 @@ give_parked(struct worker *w)
 			continue;
 		}
 		pinioni_worker_unqueue(w, r);
-		if ((r->depth & REQUEST_CANCELED) != 0 && pinioni_cancel_at_start(r))
+		if (r->depth > REQUEST_DEPTH && pinioni_cancel_at_start(r))
 			continue;
 		if (give_surplus(w, r))
 			return true;
@@ -255,12 +255,13 @@ sleep_limit(const struct worker *w)
 	uint64_t near = w->runtime->clock_is_time ? TIMER_NEAR_US * 1000 : 0;
 	uint64_t now;
 
-	if (w->timer_count == 0)
+	if (w->timers.count == 0)
 		return limit;
 	now = clock_now(&w->runtime->clock);
-	if (w->timers[0].at <= now + near)
+	if (w->timers.list[0]->at <= now + near)
 		return 0;
-	return w->timers[0].at - now - near < limit ? w->timers[0].at - now - near : limit;
+	return w->timers.list[0]->at - now - near < limit ? w->timers.list[0]->at - now - near
+							  : limit;
 }
 
 static void
@@ -540,6 +541,6 @@ pinioni_worker_deinit(struct worker *w)
 		pinioni_heap_give(heap, w->fibers[i], sizeof *w->fibers[i]);
 	}
 	pinioni_heap_give(heap, w->fibers, w->fibers_max * sizeof *w->fibers);
-	pinioni_heap_give(heap, w->timers, w->timer_room * sizeof *w->timers);
+	pinioni_timers_free(&w->timers, heap);
 	pinioni_worker_free_pool(w);
 }

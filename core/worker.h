@@ -69,11 +69,6 @@ struct lane_watch {
 	uint32_t rang[PORTS_MAX]; /* turn of its last doorbell */
 };
 
-struct timer {
-	uint64_t at;
-	struct fiber *fiber;
-};
-
 /* A fiber that waits for a result of somebody else's port. */
 struct stranger {
 	struct stranger *next;
@@ -138,8 +133,7 @@ struct worker {
 	struct fiber **resumed_end;
 	struct fiber **fibers; /* all of them */
 	uint32_t fibers_all, fibers_busy, fibers_max;
-	struct timer *timers;
-	uint32_t timer_count, timer_room;
+	struct timers timers;
 	struct fiber *awaiting; /* those that wait for results of this worker's port */
 	struct stranger *strangers;
 	struct cds_list_head
@@ -221,9 +215,8 @@ int pinioni_worker_suspend(struct worker *w) __attribute__((warn_unused_result))
 void pinioni_worker_resume(struct worker *w, struct fiber *f);
 /* Why the running handler is not to wait; 0: it may. Looked at before each suspension, and after it. */
 int pinioni_worker_interrupted(const struct worker *w);
-int pinioni_worker_timer(struct worker *w, uint64_t at, struct fiber *f)
-    __attribute__((warn_unused_result));
-void pinioni_worker_timer_drop(struct worker *w, struct fiber *f);
+/* The running fiber is resumed then. -ENOMEM. */
+int pinioni_worker_wake_at(struct worker *w, uint64_t at) __attribute__((warn_unused_result));
 /* Suspends until a slot of another port is DONE. */
 int pinioni_worker_await_stranger(struct worker *w, struct slot *slot, uint64_t generation)
     __attribute__((warn_unused_result));
@@ -260,6 +253,8 @@ static inline void
 worker_give_request(struct worker *w, struct pinion_request *r)
 {
 	assert(r->dependents == NULL && r->memory == NULL && r->owned == SLOT_NONE);
+	if (r->depth > REQUEST_DEPTH)
+		pinioni_timers_drop(&w->timers, &r->deadline);
 	r->state = REQUEST_FREE;
 	r->next = w->pool;
 	w->pool = r;

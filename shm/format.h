@@ -12,7 +12,8 @@
  *           | ready bitmap                 |           | head of lane 1   (consumer 1)|
  *           | result table: block a slot   |           | ...                          |
  *           | slots, 64 bytes each         |           +------------------------------+ page
- *           | faults, 256 bytes each       |           | cells of lane 0, 64 bytes    |
+ *           | terms, 32 bytes each         |           | cells of lane 0, 64 bytes    |
+ *           | faults, 256 bytes each       |           |                              |
  *           +------------------------------+ page      +------------------------------+ page
  *           | payload arena                |           | cells of lane 1 ...          |
  *           +------------------------------+           +------------------------------+
@@ -99,6 +100,10 @@ enum message_flag {
 };
 
 enum {
+	MESSAGE_TERMS = 0x8000 /* in message.function: the slot has struct call_terms */
+};
+
+enum {
 	RECORD_OUTSIDE = 0xff
 }; /* message.length: record holds a struct record_outside */
 
@@ -113,7 +118,7 @@ struct message {
 	uint8_t length;    /* bytes used of record, or RECORD_OUTSIDE */
 	uint8_t flags;     /* enum message_flag */
 	uint16_t refs;     /* bit i: argument i is a struct record_ref */
-	uint16_t function; /* of a task: its index in the process; else 0 */
+	uint16_t function; /* of a task: its index in the process; else 0. And MESSAGE_TERMS */
 	uint16_t trail;    /* with MESSAGE_FOLLOW: how often what it follows had been handed on */
 	alignas(8) uint8_t record[MESSAGE_RECORD];
 };
@@ -196,6 +201,13 @@ struct ring_item {
 	uint64_t bytes[6];
 };
 static_assert(sizeof(struct ring_item) == CELL_SIZE, "one cache line an item that is a scalar");
+
+/* What most calls do not have. W owner  R whoever has the call. Frozen by edge P of the call's message. */
+struct call_terms {
+	uint64_t deadline; /* ns, by the runtime's clock; 0: none */
+	uint64_t reserved[3];
+};
+static_assert(sizeof(struct call_terms) == 32, "segment format");
 
 /* What went wrong, when a slot's status is negative. W callee before D  R owner after D. */
 struct fault {

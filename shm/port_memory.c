@@ -37,6 +37,7 @@ pinioni_port_memory_map(
 	size_t ready = part(&end, ready_size(slots));
 	size_t places = part(&end, slots * sizeof *m->places);
 	size_t first = part(&end, slots * sizeof *m->slots);
+	size_t terms = part(&end, slots * sizeof *m->terms);
 	size_t faults = part(&end, slots * sizeof *m->faults);
 	struct segment_plan plan;
 	int err;
@@ -53,6 +54,7 @@ pinioni_port_memory_map(
 	m->ready = (struct ready_set *)(m->segment.base + ready);
 	m->places = (struct result_place *)(m->segment.base + places);
 	m->slots = (struct slot *)(m->segment.base + first);
+	m->terms = (struct call_terms *)(m->segment.base + terms);
 	m->faults = (struct fault *)(m->segment.base + faults);
 	return 0;
 }

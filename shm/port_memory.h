@@ -19,6 +19,7 @@ struct port_memory {
 	struct ready_set *ready;
 	struct result_place *places;
 	struct slot *slots;
+	struct call_terms *terms;
 	struct fault *faults;
 	size_t arena_base;
 	size_t arena_size;
