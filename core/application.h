@@ -23,6 +23,7 @@ struct pinion_node {
 	char *name;
 	uint32_t num_replicas;
 	uint32_t max_ongoing;
+	struct deployment_rules rules;
 	uint16_t index; /* of its deployment */
 	struct deployment *deployment;
 	uint32_t inited; /* replicas whose init succeeded */

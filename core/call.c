@@ -11,6 +11,7 @@
 #include "core/custody.h"
 #include "core/encode.h"
 #include "core/record.h"
+#include "core/route.h"
 #include "core/runtime.h"
 #include "core/stream.h"
 #include "core/thread.h"
@@ -89,42 +90,6 @@ plain_method(const pinion_port *port, pinion_handle handle)
 		handle_method(handle) < d->method_count
 	    ? &d->methods[handle_method(handle)]
 	    : NULL;
-}
-
-/* Ties in turn. Of many, some: those whose turn is next; one that has nothing to do ends the search. route->count is
- * not 0. */
-__attribute__((noinline)) static uint32_t
-least_loaded(const pinion_port *port, struct directory_copy *route)
-{
-	uint32_t best = route->first, least = UINT32_MAX;
-	uint32_t looks = route->count < LEAST_OF ? route->count : LEAST_OF;
-
-	for (uint32_t i = 0; i < looks && least != 0; i++) {
-		uint32_t at = route->turn + i;
-		uint32_t r = route->first + (at < route->count ? at : at - route->count);
-
-		if (port->inflight[r] < least) {
-			least = port->inflight[r];
-			best = r;
-		}
-	}
-	route->turn = best + 1 - route->first == route->count ? 0 : best + 1 - route->first;
-	return best;
-}
-
-bool
-pinioni_call_target(
-    pinion_port *port, const struct method *method, uint32_t *replica, unsigned *worker)
-{
-	struct directory_copy *route = &port->routes[method->deployment->index];
-
-	if (directory_version(&port->runtime->directory) != port->directory_version)
-		pinioni_port_renew_routes(port);
-	if (route->count == 0)
-		return false;
-	*replica = route->count == 1 ? route->first : least_loaded(port, route);
-	*worker = port->replica_worker[*replica];
-	return true;
 }
 
 /* Another's port may be taken down while a foreign thread looks at it: there the home looks. */
@@ -283,12 +248,12 @@ pinioni_call_no_target(const pinion_port *port, const char **text)
 /* Where it goes, and on its way. text: why not. */
 static int
 dispatch(pinion_port *port, const struct method *method, struct slot_note *note, struct message *m,
-    const char **text)
+    const struct call_how *how, const char **text)
 {
 	uint32_t replica;
 	unsigned worker, stop;
 
-	if (!pinioni_call_target(port, method, &replica, &worker))
+	if (!route_target(port, method, how, &replica, &worker))
 		return pinioni_call_no_target(port, text);
 	m->target = (uint16_t)replica;
 	stop = pinioni_call_first_stop(port, m, method, worker);
@@ -405,9 +370,10 @@ submit_scalars(pinion_port *port, struct worker *w, const struct method *method,
 	int home;
 
 	if (!args_are_scalars(port, method, &args, all_here, &home) ||
-	    method->result_size > SLOT_BYTES || is_stopping(port, w) || depth > DEPTH_MAX ||
-	    port->free_count == 0 || port->zombie_count >= LOANS_SWEEP ||
-	    !pinioni_call_target(port, method, &replica, &worker))
+	    (w == NULL ? method->result_size > SLOT_BYTES : method->has_more) ||
+	    is_stopping(port, w) || depth > DEPTH_MAX || port->free_count == 0 ||
+	    port->zombie_count >= LOANS_SWEEP ||
+	    !route_target(port, method, how, &replica, &worker))
 		return NULL;
 	stop = home == HOME_NONE ? worker : (unsigned)home;
 	m = place_for(port, w, stop, &here);
@@ -456,7 +422,7 @@ send(pinion_port *port, struct slot_note *note, const pinion_args *args, const s
 	err = pinioni_encode(port, note->method, *args, &m, note, c);
 	if (err == 0)
 		err = reserve_result(port, note, how->window, c);
-	if (err == 0 && (err = dispatch(port, note->method, note, &m, &text)) != 0)
+	if (err == 0 && (err = dispatch(port, note->method, note, &m, how, &text)) != 0)
 		(void)pinioni_complain(c, err, "%s", text);
 	return err;
 }
@@ -518,7 +484,7 @@ pinion_response
 pinioni_submit(
     pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how)
 {
-	return how->window != 0 || how->timeout_ns != 0
+	return how->window != 0 || how->timeout_ns != 0 || how->has_key
 	    ? submit_any(port, method, args, how)
 	    : submit(port, port->worker, method, args, how);
 }
@@ -543,7 +509,7 @@ post(pinion_port *port, const struct method *method, const pinion_args *args)
 	}
 	message_start(&m, port, &scratch, plain_depth_below(port->worker), &how);
 	encode_plain_bits(args, &m);
-	return dispatch(port, method, &scratch, &m, &text);
+	return dispatch(port, method, &scratch, &m, &how, &text);
 }
 
 /* ---- public --------------------------------------------------------------------------------- */
@@ -678,9 +644,11 @@ pinion_post_on(pinion_port *given, pinion_handle handle, pinion_args args)
 pinion_response
 pinion_call_with_options(pinion_handle handle, const pinion_call_options *o)
 {
-	const struct call_how how = {
-		.tag = o->tag, .tagged = o->tagged, .timeout_ns = o->timeout_ns
-	};
+	const struct call_how how = { .tag = o->tag,
+		.tagged = o->tagged,
+		.timeout_ns = o->timeout_ns,
+		.key = o->key,
+		.has_key = o->has_key };
 	struct port_shell *shell;
 	pinion_response r;
 	int err;

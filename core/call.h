@@ -2,7 +2,7 @@
 /*
  * core/call.h - sending a call: slot, arguments, route, push.
  *
- * Where to  All arguments there: to the least loaded replica's worker. One is not: to the worker that knows
+ * Where to  All arguments there: to the chosen replica's worker (core/route.h). One is not: to the worker that knows
  *           where it is (docs/design/home.md); the replica is chosen all the same, now.
  * Progress  wait-free; no system call but the wake of a sleeping worker.
  */
@@ -18,6 +18,8 @@ struct call_how {
 	uint16_t function;  /* of a task */
 	uint32_t window;    /* items of the stream that is asked for; 0: none is */
 	int64_t timeout_ns; /* 0: none but the caller's own */
+	uint64_t key;
+	bool has_key;
 };
 
 #define RESPONSE_NOWHERE \
@@ -32,10 +34,6 @@ const struct method *pinioni_call_method(
 
 /* What a call without a target is told. */
 int pinioni_call_no_target(const pinion_port *port, const char **text);
-
-/* The target of a call of this port, and the worker it lives on: least loaded, ties in turn. */
-bool pinioni_call_target(
-    pinion_port *port, const struct method *method, uint32_t *replica, unsigned *worker);
 
 /* Index of the first worker to see a message whose arguments may be unresolved. */
 unsigned pinioni_call_first_stop(pinion_port *port, const struct message *m,

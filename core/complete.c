@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/admission.h"
 #include "core/custody.h"
 #include "core/record.h"
 #include "core/runtime.h"
@@ -213,7 +214,7 @@ send_settled(struct worker *w, struct pinion_request *r, const struct arrival *a
 static bool
 start_settled(struct worker *w, struct pinion_request *r, const struct arrival *a)
 {
-	if (r->replica->worker != w || !custody_has(w, r) ||
+	if (r->replica->direct != w || !custody_has(w, r) ||
 	    !pinioni_record_settle_lone(&r->message, r->method, a))
 		return false;
 	r->is_plain = true;
@@ -315,6 +316,8 @@ void
 pinioni_request_complete(struct pinion_request *r, const struct outcome *o)
 {
 	assert(r->state < REQUEST_ANSWERED && r->state != REQUEST_FREE);
+	if (r->is_admitted)
+		pinioni_admission_leave(r);
 	r->state = o->status == 0 ? REQUEST_ANSWERED : REQUEST_FAILED;
 	if (o->status != 0)
 		board_count(r->worker->line, COUNT_FAILED, 1);

@@ -80,7 +80,7 @@ custody_has(const struct worker *w, const struct pinion_request *r)
 }
 
 /* What is here stands for {port, slot} from now on. False: no memory, or no such slot. */
-static inline bool
+__attribute__((always_inline)) static inline bool
 custody_take(struct worker *w, struct pinion_request *r)
 {
 	if (worker_custody(w, r->message.port, r->message.slot) == NULL)
@@ -111,7 +111,7 @@ custody_leave(struct worker *w, const struct pinion_request *r, unsigned trail, 
 }
 
 /* A call that this worker makes, and has now: to one of its own replicas, or of an argument that is here. The message
- * is right. all_here: its arguments. */
+ * is right. all_here: its arguments. The replica has no rules. */
 __attribute__((always_inline)) static inline void
 request_start(struct pinion_request *r, pinion_port *port, const struct method *method,
     uint32_t replica, uint64_t depth, bool all_here)

@@ -223,6 +223,13 @@ result_size(const pinion_method *m)
 	return m->returns.kind == PINION_KIND_STRUCT ? m->returns.size : 16;
 }
 
+/* Whether its replicas look at what comes. */
+static bool
+has_rules(const struct deployment *d)
+{
+	return d->rules.max_queued != 0 || d->rules.queue_timeout_ns != 0;
+}
+
 static struct deployment *
 make_spec(const pinion_node *node)
 {
@@ -236,6 +243,7 @@ make_spec(const pinion_node *node)
 	d->declared = declared;
 	d->method_count = declared->methods.count;
 	d->max_ongoing = node->max_ongoing;
+	d->rules = node->rules;
 	d->index = node->index;
 	d->replica_count = node->num_replicas;
 	for (size_t i = 0; d->methods != NULL && i < d->method_count; i++) {
@@ -253,7 +261,8 @@ make_spec(const pinion_node *node)
 			.result_size = m->stream ? UINT32_MAX : result_size(m),
 			.item_size = m->stream ? result_size(m) : 0,
 			.param_count = (uint8_t)m->params.count,
-			.index = (uint8_t)i };
+			.index = (uint8_t)i,
+			.has_more = m->stream || result_size(m) > SLOT_BYTES || has_rules(d) };
 	}
 	return d;
 }
@@ -335,6 +344,9 @@ add_replicas(struct pinion_runtime *rt, struct deployment *d)
 			goto undo_table;
 		*r = (struct replica){ .deployment = d, .worker = &rt->workers[w], .number = i };
 		r->index = before + i;
+		r->direct = has_rules(d) ? NULL : r->worker;
+		r->queue_share = d->rules.max_queued / d->replica_count +
+		    (i < d->rules.max_queued % d->replica_count);
 		r->waiting_end = &r->waiting;
 		rt->replicas_placed[w]++;
 		t->replicas[t->count++] = r;

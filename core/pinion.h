@@ -266,6 +266,13 @@ typedef struct pinion_bind_options {
 	const char *name;             /* the deployment's own; made unique with #2, #3 ... */
 	int32_t num_replicas;         /* 1 */
 	int32_t max_ongoing_requests; /* PINION_MAX_ONGOING_DEFAULT; strict */
+	/* That wait for a start, of the whole deployment, shared out to its replicas: beyond, -ENOBUFS. 0: no limit.
+	 * What a busy worker has not yet seen does not count. */
+	int32_t max_queued_requests;
+	int64_t queue_timeout_ns; /* what has not started by then ends with -ETIMEDOUT; 0: waits */
+	/* "least_loaded"; "round_robin"; "by_key": the same replica for the same call option .key, or without one
+	 * for the same caller, whose calls stay in order; "local": on the caller's worker, else node. */
+	const char *routing;
 } pinion_bind_options;
 
 /* Builds the graph, starts its replicas, runs their init; all or nothing. */
@@ -340,6 +347,8 @@ typedef struct pinion_call_options {
 	    timeout_ns; /* from now on, or what is left to the calling handler if that is less; 0: that */
 	uint64_t tag; /* with .tagged: as pinion_call_tagged */
 	bool tagged;
+	bool has_key; /* .key counts: whom it goes to where routing is "by_key" */
+	uint64_t key;
 } pinion_call_options;
 /* The same with options. When its time is over the call ends with -ETIMEDOUT, and what it called: before it starts, it
  * never does; a handler is told by -ETIMEDOUT where it waits, yields or calls, and by pinion_cancelled; who waits for

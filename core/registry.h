@@ -48,7 +48,23 @@ struct method {
 	uint32_t item_size; /* most bytes of an item; 0: no stream */
 	uint8_t param_count;
 	uint8_t index;
+	bool
+	    has_more; /* a long result, or rules: not started the short way on the caller's worker */
 	bool any_params; /* a task: whatever it is called with */
+};
+
+enum routing {
+	ROUTE_LEAST_LOADED,
+	ROUTE_ROUND_ROBIN,
+	ROUTE_BY_KEY,
+	ROUTE_LOCAL,
+};
+
+/* What was said of it at bind. */
+struct deployment_rules {
+	enum routing routing;
+	uint32_t max_queued;      /* waiting for a start, all replicas together; 0: no limit */
+	int64_t queue_timeout_ns; /* 0: they wait for ever */
 };
 
 struct deployment {
@@ -60,6 +76,7 @@ struct deployment {
 	uint32_t first_replica;
 	uint32_t replica_count;
 	uint32_t max_ongoing;
+	struct deployment_rules rules;
 	uint16_t index;
 	bool is_live; /* its replicas had init and not yet deinit; W under the runtime's lock */
 };
@@ -68,11 +85,14 @@ struct replica {
 	/* Frozen. Read by all workers that have a message for it. */
 	const struct deployment *deployment;
 	struct worker *worker;
+	struct worker *direct; /* the same; NULL: what comes is looked at, core/admission.h */
 	void *state;
 	uint32_t number; /* among its siblings */
 	uint32_t index;
+	uint32_t queue_share; /* of the deployment's max_queued */
 	/* W worker, with every request: on a line of its own. */
 	alignas(PINION_LINE) uint32_t ongoing;
+	uint32_t queued; /* admitted, and not started; where there are rules */
 	struct pinion_request
 	    *waiting; /* for `ongoing` to fall below max_ongoing, or for an idle sibling */
 	struct pinion_request **waiting_end;

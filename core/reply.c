@@ -11,6 +11,7 @@
 #include "core/cancel.h"
 #include "core/encode.h"
 #include "core/record.h"
+#include "core/route.h"
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "core/value.h"
@@ -368,10 +369,11 @@ static int
 forward(pinion_request *r, const struct method *method, pinion_args args, struct complaint *c)
 {
 	struct worker *w = r->worker;
+	const struct call_how how = { .tag = 0 };
 	struct slot_note scratch = { .generation = 0 };
 	struct message m = r->message;
-	uint32_t replica;
-	unsigned target, stop;
+	uint32_t replica = 0;
+	unsigned target = 0, stop;
 	const char *text;
 	int err = check_forward(r, method, c);
 
@@ -382,7 +384,7 @@ forward(pinion_request *r, const struct method *method, pinion_args args, struct
 	m.function &= MESSAGE_TERMS;
 	m.call++;
 	err = pinioni_encode(w->port, method, args, &m, &scratch, c);
-	if (err == 0 && !pinioni_call_target(w->port, method, &replica, &target)) {
+	if (err == 0 && !route_target(w->port, method, &how, &replica, &target)) {
 		err = pinioni_call_no_target(w->port, &text);
 		(void)pinioni_complain(c, err, "%s", text);
 	}

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/admission.h"
 #include "core/call.h"
 #include "core/cancel.h"
 #include "core/custody.h"
@@ -230,10 +231,10 @@ pinioni_request_route(struct pinion_request *r)
 		return;
 	}
 	r->is_plain = record_is_plain(&r->message, r->method);
-	if (custody_has(w, r))
-		worker_enqueue(w, r); /* since it waited here */
-	else
-		keep(w, r, r->is_plain);
+	if (r->port != NULL && !custody_has(w, r) && !custody_take(w, r))
+		pinioni_request_fail_custody(r);
+	else if (r->replica->direct == w || pinioni_admission_ask(r))
+		worker_enqueue(w, r);
 }
 
 void
@@ -344,7 +345,7 @@ admit(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
 	}
 	r->lane = lane;
 	if ((r->message.refs | (r->message.function & MESSAGE_TERMS)) == 0 &&
-	    r->replica->worker == w)
+	    r->replica->direct == w)
 		keep(w, r, record_is_plain(&r->message, r->method));
 	else
 		admit_more(r);
@@ -447,6 +448,8 @@ pinioni_request_hand_over(
 	struct pinion_request *list = NULL;
 
 	custody_settle(w);
+	if (r->is_admitted)
+		pinioni_admission_leave(r);
 	r->state = REQUEST_ANSWERED;
 	if (r->port != NULL && target_worker != w->index) {
 		list = dependents_detach(r);

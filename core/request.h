@@ -78,6 +78,7 @@ struct pinion_request {
 	/* Set together when it is taken from the pool. */
 	uint8_t state;
 	bool counted;       /* in replica->ongoing */
+	bool is_admitted;   /* in replica->queued */
 	bool inside;        /* its handler has not returned */
 	bool is_plain;      /* its arguments lie in the message: core/arguments.c */
 	uint8_t misread_at; /* an argument that was read as misread_as, and is not */
@@ -88,6 +89,7 @@ struct pinion_request {
 	struct ring_tx out;    /* of a stream */
 	struct fiber *fiber;   /* its handler's, while that is suspended */
 	struct timer deadline; /* REQUEST_BOUND */
+	struct timer stale;    /* is_admitted: when it is to have started */
 };
 
 /* The record of a MESSAGE_ANSWERED. */

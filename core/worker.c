@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 
 #include "affinity/pin.h"
+#include "core/admission.h"
 #include "core/call.h"
 #include "core/cancel.h"
 #include "core/grant.h"
@@ -74,13 +75,13 @@ idle_sibling(struct worker *w, const struct replica *of)
 
 /* Requests that this worker cannot start now go to a sibling that can, a few times: hops are counted apart,
  * so that a request that was passed around can still be forwarded. */
-static bool
-give_surplus(struct worker *w, struct pinion_request *r)
+bool
+pinioni_worker_give_surplus(struct worker *w, struct pinion_request *r)
 {
 	struct message m = r->message;
 	struct replica *sibling;
 
-	if (r->replica->deployment->replica_count < 2 || (m.flags & MESSAGE_GIVEN) == MESSAGE_GIVEN)
+	if (!pinioni_admission_may_move(r) || (m.flags & MESSAGE_GIVEN) == MESSAGE_GIVEN)
 		return false;
 	sibling = idle_sibling(w, r->replica);
 	if (sibling == NULL)
@@ -108,7 +109,7 @@ give_parked(struct worker *w)
 		pinioni_worker_unqueue(w, r);
 		if (r->depth > REQUEST_DEPTH && pinioni_cancel_at_start(r))
 			continue;
-		if (give_surplus(w, r))
+		if (pinioni_worker_give_surplus(w, r))
 			return true;
 		r->next = replica->waiting;
 		if (replica->waiting == NULL)
@@ -156,7 +157,7 @@ offer_next(struct worker *w, const struct replica *busy)
 		return;
 	next = next_request(w);
 	waits = next->replica;
-	if (give_surplus(w, next)) {
+	if (pinioni_worker_give_surplus(w, next)) {
 		let_next_in(w, waits);
 	} else {
 		next->next = w->queue;
@@ -199,7 +200,7 @@ run_next(struct worker *w)
 		return true;
 	}
 	if (replica->ongoing >= replica->deployment->max_ongoing) {
-		if (!give_surplus(w, r))
+		if (!pinioni_worker_give_surplus(w, r))
 			pinioni_worker_park(w, r);
 		return true;
 	}
@@ -217,6 +218,8 @@ pinioni_request_run(struct pinion_request *r)
 	struct worker *w = r->worker;
 	int err;
 
+	if (r->is_admitted)
+		pinioni_admission_leave(r);
 	r->counted = true;
 	r->replica->ongoing++;
 	w->ongoing++;

@@ -146,6 +146,8 @@ struct worker {
 	unsigned work;        /* done in this turn */
 };
 
+/* To an idle sibling. False: there is none, or it may not move. */
+bool pinioni_worker_give_surplus(struct worker *w, struct pinion_request *r);
 /* Siblings give their surplus to a worker of depth 0. starting: requests about to run. */
 void pinioni_worker_publish_depth(struct worker *w, uint32_t starting);
 /* Runs it on the worker's thread, and waits. In caller-driven mode: on this one. */
@@ -244,7 +246,7 @@ worker_take_request(struct worker *w)
 	r->custody = NULL;
 	r->buffer = 0;
 	r->state = REQUEST_QUEUED;
-	r->counted = r->inside = false;
+	r->counted = r->is_admitted = r->inside = false;
 	return r;
 }
 
@@ -280,7 +282,7 @@ worker_claim(struct worker *w, unsigned to)
 }
 
 /* NULL: there is no such slot, or memory is used up. */
-static inline struct custody_entry *
+__attribute__((always_inline)) static inline struct custody_entry *
 worker_custody(struct worker *w, unsigned port, unsigned slot)
 {
 	struct custody_entry *entries;

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/route.c - the policies.
+ */
+#include "core/route.h"
+
+#include <string.h>
+
+#include "core/call.h"
+#include "core/worker.h"
+
+/* Of many, some: those whose turn is next; one that has nothing to do ends the search. */
+static uint32_t
+least_loaded(const pinion_port *port, struct directory_copy *route)
+{
+	uint32_t best = route->first, least = UINT32_MAX;
+	uint32_t looks = route->count < LEAST_OF ? route->count : LEAST_OF;
+
+	for (uint32_t i = 0; i < looks && least != 0; i++) {
+		uint32_t at = route->turn + i;
+		uint32_t r = route->first + (at < route->count ? at : at - route->count);
+
+		if (port->inflight[r] < least) {
+			least = port->inflight[r];
+			best = r;
+		}
+	}
+	route->turn = best + 1 - route->first == route->count ? 0 : best + 1 - route->first;
+	return best;
+}
+
+static uint32_t
+in_turn(struct directory_copy *route)
+{
+	uint32_t r = route->first + route->turn;
+
+	route->turn = route->turn + 1 == route->count ? 0 : route->turn + 1;
+	return r;
+}
+
+/* Jump consistent hash (Lamping, Veach): with one more of n, one of n + 1 keys moves, and only to it. */
+static uint32_t
+by_key(const struct directory_copy *route, uint64_t key)
+{
+	int64_t at = -1, next = 0;
+
+	/* Keys that are near each other are not to go together: a multiplication spreads them. */
+	key *= UINT64_C(0x9e3779b97f4a7c15);
+	key ^= key >> 32;
+	while (next < (int64_t)route->count) {
+		at = next;
+		key = key * UINT64_C(2862933555777941757) + 1;
+		next = (int64_t)((double)(at + 1) *
+		    ((double)(INT64_C(1) << 31) / (double)((key >> 33) + 1)));
+	}
+	return route->first + (uint32_t)at;
+}
+
+/* The least loaded of those that are as near as can be. Of a thread that is no worker, all are. */
+static uint32_t
+nearest(const pinion_port *port, struct directory_copy *route)
+{
+	const struct worker *workers = port->runtime->workers, *self = port->worker;
+	uint32_t best = UINT32_MAX;
+	bool best_is_here = false;
+
+	for (uint32_t i = 0; self != NULL && i < route->count; i++) {
+		uint32_t r = route->first + i;
+		const struct worker *w = &workers[port->replica_worker[r]];
+		bool is_here = w == self;
+
+		if (!is_here && (best_is_here || w->node != self->node))
+			continue;
+		if (best == UINT32_MAX || (is_here && !best_is_here) ||
+		    port->inflight[r] < port->inflight[best]) {
+			best = r;
+			best_is_here = is_here;
+		}
+	}
+	return best != UINT32_MAX ? best : least_loaded(port, route);
+}
+
+__attribute__((noinline)) uint32_t
+pinioni_route_choose(pinion_port *port, struct directory_copy *route, const struct deployment *d,
+    const struct call_how *how)
+{
+	switch (d->rules.routing) {
+	case ROUTE_ROUND_ROBIN:
+		return in_turn(route);
+	case ROUTE_BY_KEY:
+		return by_key(route, how->has_key ? how->key : port->index);
+	case ROUTE_LOCAL:
+		return nearest(port, route);
+	case ROUTE_LEAST_LOADED:
+		break;
+	}
+	return least_loaded(port, route);
+}
+
+bool
+pinioni_route_policy(const char *name, enum routing *policy)
+{
+	static const char *const names[] = {
+		[ROUTE_LEAST_LOADED] = "least_loaded",
+		[ROUTE_ROUND_ROBIN] = "round_robin",
+		[ROUTE_BY_KEY] = "by_key",
+		[ROUTE_LOCAL] = "local",
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(name, names[i]) == 0) {
+			*policy = (enum routing)i;
+			return true;
+		}
+	return false;
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Goal    A queue with a bound refuses at once what is beyond it, and nothing else; what waits too long in it never
+ *         starts; calls go to the replica that the policy says.
+ * Method  Requests that are to run are held by deferred answers, one at a time or several; so what is queued is known,
+ *         and nothing is timed. The census is zero behind every test.
+ */
+#include "tests/core/graph.h"
+
+#include <sched.h>
+
+enum {
+	HELD_MAX = 64
+};
+
+static pinion_runtime *rt;
+static _Atomic int64_t started;
+static struct {
+	pinion_token token;
+	_Atomic bool is_there;
+} held[HELD_MAX];
+static _Atomic int held_count;
+static _Atomic int64_t by_replica[16];
+
+/* ---- handlers ------------------------------------------------------------------------------- */
+
+struct replica_state {
+	unsigned number;
+	pinion_handle peer;
+};
+
+static int
+init(void *replica, pinion_init *init)
+{
+	((struct replica_state *)replica)->number = pinion_init_replica(init);
+	return 0;
+}
+
+/* Until the test lets it go. */
+static int
+hold(void *replica, pinion_request *req)
+{
+	pinion_token token;
+	int err = pinion_defer(req, &token);
+	int at;
+
+	atomic_fetch_add(&started, 1);
+	atomic_fetch_add(&by_replica[((const struct replica_state *)replica)->number], 1);
+	at = atomic_fetch_add(&held_count, 1);
+	held[at].token = token;
+	atomic_store(&held[at].is_there, true);
+	return err;
+}
+
+static int
+which(void *replica, pinion_request *req)
+{
+	(void)pinion_arg_i64(req, 0);
+	return pinion_reply(req, (int64_t)((const struct replica_state *)replica)->number);
+}
+
+static int
+where(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, (int64_t)pinion_request_worker(req));
+}
+
+#define OF_I64 .params = PINION_PARAMS(PINION_I64_OR("x", 0)), .returns = PINION_RETURNS_I64
+
+static const pinion_deployment kind = {
+	.name = "Held",
+	.replica_size = sizeof(struct replica_state),
+	.init = init,
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, hold, OF_I64),
+	    PINION_METHOD("which", which, OF_I64), PINION_METHOD("where", where, OF_I64)),
+};
+
+static int
+caller_init(void *replica, pinion_init *init)
+{
+	((struct replica_state *)replica)->peer = pinion_init_handle(init, 0);
+	return 0;
+}
+
+/* What a handler is told: 0 when it was taken. */
+static int
+call_peer(void *replica, pinion_request *req)
+{
+	const struct replica_state *self = replica;
+	pinion_response r = pinion_call(self->peer, PINION_ARGS());
+	int64_t x;
+	int err = pinion_result_within(r, 1000000, &x);
+
+	return pinion_reply(req, (int64_t)(err == -EAGAIN ? 0 : err));
+}
+
+/* Whether the peer that is asked is on this worker. */
+static int
+ask_near(void *replica, pinion_request *req)
+{
+	const struct replica_state *self = replica;
+	pinion_response r = pinion_call(pinion_method_of(self->peer, "where"), PINION_ARGS());
+	int64_t at;
+	int err = pinion_result(r, &at);
+
+	return err != 0 ? err : pinion_reply(req, (int64_t)(at == pinion_request_worker(req)));
+}
+
+static const pinion_deployment caller_kind = {
+	.name = "Caller",
+	.replica_size = sizeof(struct replica_state),
+	.init = caller_init,
+	.init_params = PINION_PARAMS(PINION_HANDLE("peer")),
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, call_peer, OF_I64),
+	    PINION_METHOD("ask_near", ask_near, OF_I64)),
+};
+
+static pinion_bind_options wanted; /* by the next build */
+static pinion_handle peer;
+
+static pinion_node *
+build(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	wanted.size_ = sizeof wanted;
+	return pinion_bind_with(app, &kind, &wanted);
+}
+
+static pinion_node *
+build_caller(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &caller_kind, PINION_ARGS(peer), .num_replicas = 2);
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+static pinion_handle
+deploy(pinion_bind_options options)
+{
+	static int serial;
+	char name[32];
+	pinion_handle handle;
+	pinion_diag diag;
+
+	wanted = options;
+	(void)snprintf(name, sizeof name, "app%d", ++serial);
+	if (pinion_run(rt, build, &handle, .name = name, .diag = &diag) != 0)
+		print_message("%s\n", diag.text);
+	assert_true(handle.id != 0);
+	return handle;
+}
+
+static pinion_response
+call(pinion_handle handle)
+{
+	return pinion_call(handle, PINION_ARGS());
+}
+
+static void
+await_started(int64_t count)
+{
+	while (atomic_load(&started) != count)
+		(void)sched_yield();
+}
+
+/* Those that were held last, and will be. */
+static void
+let_go(int count)
+{
+	for (int i = 0; i < count; i++) {
+		while (!atomic_load(&held[i].is_there))
+			(void)sched_yield();
+		assert_int_equal(
+		    pinion_token_reply_value(held[i].token, PINION_VALUE((int64_t)i)), 0);
+		atomic_store(&held[i].is_there, false);
+	}
+	atomic_store(&held_count, 0);
+}
+
+static void
+assert_refused(pinion_response r)
+{
+	pinion_error e;
+	int64_t x;
+
+	assert_int_equal(pinion_result(r, &x), -ENOBUFS);
+	e = pinion_response_error(r);
+	assert_int_equal(e.origin, PINION_ORIGIN_RUNTIME);
+	assert_true(strstr(e.text.data, "max_queued_requests") != NULL);
+	pinion_release(r);
+}
+
+static void
+one_runs_one_waits_others_are_refused(void **state)
+{
+	pinion_handle handle =
+	    deploy((pinion_bind_options){ .max_ongoing_requests = 1, .max_queued_requests = 1 });
+	pinion_response first = call(handle), second;
+
+	(void)state;
+	await_started(1);
+	second = call(handle);
+	for (int i = 0; i < 100; i++)
+		assert_refused(call(handle));
+	let_go(2);
+	(void)graph_i64(first);
+	(void)graph_i64(second);
+	assert_int_equal(atomic_load(&started), 2);
+	first = call(handle); /* and there is room again */
+	await_started(3);
+	let_go(1);
+	(void)graph_i64(first);
+}
+
+static void
+without_a_limit_none_is(void **state)
+{
+	pinion_handle handle = deploy((pinion_bind_options){ .max_ongoing_requests = 1 });
+	pinion_response r[50];
+
+	(void)state;
+	for (int i = 0; i < 50; i++)
+		r[i] = call(handle);
+	let_go(50);
+	for (int i = 0; i < 50; i++)
+		(void)graph_i64(r[i]);
+}
+
+static void
+the_limit_is_the_deployments(void **state)
+{
+	pinion_handle handle = deploy((pinion_bind_options){ .num_replicas = 3,
+	    .max_ongoing_requests = 2,
+	    .max_queued_requests = 4,
+	    .routing = "local" }); /* so that nothing moves to siblings */
+	pinion_response r[40];
+	int refused;
+	int64_t x;
+
+	(void)state;
+	for (int i = 0; i < 40; i++)
+		r[i] = call(handle);
+	do {
+		refused = 0;
+		for (int i = 0; i < 40; i++)
+			refused += pinion_result_within(r[i], 0, &x) == -ENOBUFS;
+	} while (refused < 40 - (3 * 2 + 4));
+	assert_int_equal(refused, 40 - (3 * 2 + 4));
+	let_go(3 * 2 + 4);
+	for (int i = 0; i < 40; i++)
+		assert_true(pinion_result(r[i], &x) == 0 || --refused >= 0);
+	for (int i = 0; i < 40; i++)
+		pinion_release(r[i]);
+}
+
+/* Whether the caller's worker is the replica's or not. */
+static void
+handlers_are_refused_as_well(void **state)
+{
+	pinion_handle caller;
+	pinion_response first, second;
+
+	(void)state;
+	peer = deploy((pinion_bind_options){ .max_ongoing_requests = 1, .max_queued_requests = 1 });
+	assert_int_equal(pinion_run(rt, build_caller, &caller, .name = "callers"), 0);
+	first = call(peer);
+	await_started(1);
+	second = call(peer);
+	assert_refused(call(peer));
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(graph_i64(call(caller)), -ENOBUFS);
+	let_go(2);
+	(void)graph_i64(first);
+	(void)graph_i64(second);
+}
+
+static void
+a_canceled_one_gives_its_place_back(void **state)
+{
+	pinion_handle handle =
+	    deploy((pinion_bind_options){ .max_ongoing_requests = 1, .max_queued_requests = 2 });
+	pinion_response first = call(handle), a, b;
+	int64_t x;
+
+	(void)state;
+	await_started(1);
+	a = call(handle);
+	b = call(handle);
+	assert_refused(call(handle));
+	pinion_cancel(a);
+	assert_int_equal(pinion_result(a, &x), -ECANCELED);
+	pinion_release(a);
+	a = call(handle);
+	assert_refused(call(handle));
+	let_go(3);
+	(void)graph_i64(first);
+	(void)graph_i64(a);
+	(void)graph_i64(b);
+	assert_int_equal(atomic_load(&started), 3);
+}
+
+static void
+dependents_of_a_refused_call_fail(void **state)
+{
+	pinion_handle handle =
+	    deploy((pinion_bind_options){ .max_ongoing_requests = 1, .max_queued_requests = 1 });
+	pinion_response first = call(handle), second, refused, behind;
+	int64_t x;
+
+	(void)state;
+	await_started(1);
+	second = call(handle);
+	refused = call(handle);
+	behind = pinion_call(handle, PINION_ARGS(refused));
+	assert_int_equal(pinion_result(behind, &x), -ENOBUFS);
+	assert_int_equal(pinion_response_error(behind).origin, PINION_ORIGIN_UPSTREAM);
+	pinion_release(behind);
+	pinion_release(refused);
+	let_go(2);
+	(void)graph_i64(first);
+	(void)graph_i64(second);
+}
+
+static void
+what_waits_too_long_never_starts(void **state)
+{
+	pinion_handle handle =
+	    deploy((pinion_bind_options){ .max_ongoing_requests = 1, .queue_timeout_ns = 2000000 });
+	pinion_response first, late[10];
+	int64_t x;
+
+	(void)state;
+	do { /* on a busy machine the first may be late itself */
+		first = call(handle);
+		while (atomic_load(&started) == 0 && pinion_result_within(first, 0, &x) == -EAGAIN)
+			(void)sched_yield();
+		if (atomic_load(&started) == 0)
+			pinion_release(first);
+	} while (atomic_load(&started) == 0);
+	for (int i = 0; i < 10; i++)
+		late[i] = call(handle);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(pinion_result(late[i], &x), -ETIMEDOUT);
+		assert_true(
+		    strstr(pinion_response_error(late[i]).text.data, "queue_timeout_ns") != NULL);
+		pinion_release(late[i]);
+	}
+	assert_int_equal(
+	    pinion_result_within(first, 0, &x), -EAGAIN); /* it has begun, and may stay */
+	let_go(1);
+	(void)graph_i64(first);
+	assert_int_equal(atomic_load(&started), 1);
+}
+
+/* ---- routing -------------------------------------------------------------------------------- */
+
+static int64_t
+ask_key(pinion_handle handle, uint64_t key)
+{
+	return graph_i64(pinion_call_with(
+	    pinion_method_of(handle, "which"), PINION_ARGS(), .key = key, .has_key = true));
+}
+
+static void
+round_robin_takes_turns(void **state)
+{
+	pinion_handle handle =
+	    deploy((pinion_bind_options){ .num_replicas = 5, .routing = "round_robin" });
+	int64_t first = graph_i64(pinion_call(pinion_method_of(handle, "which"), PINION_ARGS()));
+
+	(void)state;
+	for (int64_t i = 1; i < 100; i++)
+		assert_int_equal(
+		    graph_i64(pinion_call(pinion_method_of(handle, "which"), PINION_ARGS())),
+		    (first + i) % 5);
+}
+
+static void
+a_key_has_its_replica(void **state)
+{
+	pinion_handle handle =
+	    deploy((pinion_bind_options){ .num_replicas = 5, .routing = "by_key" });
+	int64_t of[1000], count[5] = { 0 };
+
+	(void)state;
+	for (uint64_t key = 0; key < 1000; key++) {
+		of[key] = ask_key(handle, key);
+		count[of[key]]++;
+	}
+	for (uint64_t key = 1000; key-- > 0;)
+		assert_int_equal(ask_key(handle, key), of[key]);
+	for (int i = 0; i < 5; i++) /* near enough to a fifth: 8 standard deviations */
+		assert_in_range(count[i], 100, 300);
+	of[0] = graph_i64(pinion_call(pinion_method_of(handle, "which"), PINION_ARGS()));
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(
+		    graph_i64(pinion_call(pinion_method_of(handle, "which"), PINION_ARGS())),
+		    of[0]);
+}
+
+/* Idle siblings take nothing that is theirs by key. */
+static void
+a_key_stays_where_it_is(void **state)
+{
+	pinion_handle handle = deploy((pinion_bind_options){
+	    .num_replicas = 4, .max_ongoing_requests = 1, .routing = "by_key" });
+	pinion_response r[20];
+	int64_t used = 0;
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		r[i] = pinion_call_with(handle, PINION_ARGS(), .key = 7, .has_key = true);
+	let_go(20);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(graph_i64(r[i]), i); /* in order, too */
+	for (int i = 0; i < 4; i++)
+		used += atomic_load(&by_replica[i]) != 0;
+	assert_int_equal(used, 1);
+}
+
+static void
+local_is_on_the_callers_worker(void **state)
+{
+	pinion_handle caller;
+
+	(void)state;
+	peer = deploy((pinion_bind_options){ .num_replicas = 4, .routing = "local" });
+	assert_int_equal(pinion_run(rt, build_caller, &caller, .name = "near"), 0);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(
+		    graph_i64(pinion_call(pinion_method_of(caller, "ask_near"), PINION_ARGS())), 1);
+	(void)graph_i64(pinion_call(pinion_method_of(peer, "which"), PINION_ARGS()));
+}
+
+static void
+assert_bind_refused(pinion_bind_options options, const char *culprit)
+{
+	pinion_handle handle;
+	pinion_diag diag;
+
+	wanted = options;
+	assert_int_equal(pinion_run(rt, build, &handle, .name = "bad", .diag = &diag), -EINVAL);
+	assert_true(strstr(diag.text, culprit) != NULL);
+}
+
+static void
+what_is_wrong_is_named(void **state)
+{
+	(void)state;
+	assert_bind_refused(
+	    (pinion_bind_options){ .max_queued_requests = -1 }, "max_queued_requests");
+	assert_bind_refused((pinion_bind_options){ .queue_timeout_ns = -1 }, "queue_timeout_ns");
+	assert_bind_refused((pinion_bind_options){ .routing = "nearest" }, "\"nearest\"");
+}
+
+static int
+assert_clean(void **state)
+{
+	(void)state;
+	while (pinion_port_mine(rt) == NULL)
+		continue;
+	graph_assert_clean(rt, 1);
+	atomic_store(&started, 0);
+	for (int i = 0; i < 16; i++)
+		atomic_store(&by_replica[i], 0);
+	return 0;
+}
+
+static int
+start(void **state)
+{
+	(void)state;
+	return pinion_start(&rt, .workers = 2, .slots = 256);
+}
+
+static int
+stop(void **state)
+{
+	(void)state;
+	pinion_stop(rt);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, assert_clean)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(one_runs_one_waits_others_are_refused),
+		TEST(without_a_limit_none_is),
+		TEST(the_limit_is_the_deployments),
+		TEST(handlers_are_refused_as_well),
+		TEST(a_canceled_one_gives_its_place_back),
+		TEST(dependents_of_a_refused_call_fail),
+		TEST(what_waits_too_long_never_starts),
+		TEST(round_robin_takes_turns),
+		TEST(a_key_has_its_replica),
+		TEST(a_key_stays_where_it_is),
+		TEST(local_is_on_the_callers_worker),
+		TEST(what_is_wrong_is_named),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
