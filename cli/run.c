@@ -34,12 +34,14 @@ enum {
 	KEY_NO_HTTP,
 	KEY_WORKERS,
 	KEY_IDLE,
-	KEY_POLL
+	KEY_POLL,
+	KEY_REQUEST_TIMEOUT
 };
 
 struct run {
 	const char *file, *host, *route_prefix, *name, *idle, *poll;
 	int port, workers;
+	int64_t request_timeout_ns; /* 0: none */
 	bool no_http;
 	pinion_pair *pairs; /* room for every argument */
 	size_t pair_count;
@@ -57,6 +59,19 @@ number_parse(struct argp_state *state, const char *text, int min, int max)
 		argp_failure(
 		    state, EXIT_FAILURE, 0, "'%s' is not a number from %d to %d", text, min, max);
 	return (int)number;
+}
+
+/* Seconds, also parts of one, to nanoseconds. */
+static int64_t
+seconds_parse(struct argp_state *state, const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(seconds >= 1e-6) || seconds > 1e6)
+		argp_failure(state, EXIT_FAILURE, 0,
+		    "'%s' is not a number of seconds from 0.000001 to 1000000", text);
+	return (int64_t)(seconds * 1e9);
 }
 
 static void
@@ -106,6 +121,9 @@ parse(int key, char *arg, struct argp_state *state)
 	case KEY_POLL:
 		run->poll = arg;
 		return 0;
+	case KEY_REQUEST_TIMEOUT:
+		run->request_timeout_ns = seconds_parse(state, arg);
+		return 0;
 	case ARGP_KEY_ARG:
 		if (run->file == NULL)
 			run->file = arg;
@@ -132,6 +150,8 @@ static const struct argp_option options[] = {
 	    "When a worker has nothing to do: adaptive (spin, then sleep), spin or yield", 0 },
 	{ "poll", KEY_POLL, "PACE", 0,
 	    "Between two looks of who waits: auto (tried at start), clock, pause or tight", 0 },
+	{ "request-timeout", KEY_REQUEST_TIMEOUT, "SECONDS", 0,
+	    "Answer 408 after so long, and cancel the call (never)", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -230,7 +250,7 @@ serve(const struct run *run, pinion_runtime *rt, struct watcher *watcher)
 
 	if (!run->no_http &&
 	    pinion_http_start(rt, &http, .host = run->host, .port = run->port, .log = log_line,
-		.diag = &diag) != 0)
+		.request_timeout_ns = run->request_timeout_ns, .diag = &diag) != 0)
 		return complain(&diag);
 	print_ready(run, rt, http);
 	watcher_wait(watcher);

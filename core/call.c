@@ -218,6 +218,9 @@ refuse(const pinion_port *port, const struct method *m, const struct call_how *h
 	if (caller_of(port) != NULL && pinioni_cancel_code(caller_of(port)) != 0)
 		return pinioni_complain(
 		    c, pinioni_cancel_code(caller_of(port)), "the request that calls was to end");
+	if (how->tagged && port->worker != NULL)
+		return pinioni_complain(
+		    c, -EINVAL, ".tagged is for a thread's port: a handler waits");
 	if (how->timeout_ns < 0)
 		return pinioni_complain(
 		    c, -EINVAL, ".timeout_ns is %lld", (long long)how->timeout_ns);
@@ -312,7 +315,7 @@ submitted(pinion_port *port, struct worker *w, struct slot_note *note, const str
 		port_release(port, note);
 	else
 		attach(w, note, slot);
-	if (how->tagged && slot_ask(&port->memory.slots[slot], note->generation) == SLOT_IS_DONE)
+	if (how->tagged && !pinioni_port_ask(port, slot))
 		pinioni_port_told(port, slot);
 	return r;
 }

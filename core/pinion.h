@@ -345,7 +345,7 @@ typedef struct pinion_call_options {
 	pinion_port *port; /* of this thread; NULL: the one that pinion_call uses */
 	int64_t
 	    timeout_ns; /* from now on, or what is left to the calling handler if that is less; 0: that */
-	uint64_t tag; /* with .tagged: as pinion_call_tagged */
+	uint64_t tag; /* with .tagged and .port: as pinion_call_tagged */
 	bool tagged;
 	bool has_key; /* .key counts: whom it goes to where routing is "by_key" */
 	uint64_t key;
@@ -418,6 +418,10 @@ typedef struct pinion_stream_options {
 	int32_t
 	    window; /* items that the producer may be ahead, at most 65536, made a power of two; 32 */
 	int64_t timeout_ns; /* of the whole stream, as of a call; 0: the calling handler's */
+	uint64_t
+	    tag; /* with .tagged and .port: pinion_harvest reports it when there is something to
+			     * read, and again each time after a pinion_next_within(0) that said -EAGAIN */
+	bool tagged;
 } pinion_stream_options;
 
 /* Calls a method that is declared .stream. Sends at once and never waits; a failure is what pinion_next says. */
@@ -481,7 +485,7 @@ typedef struct pinion_finished {
 	uint64_t tag;
 } pinion_finished;
 /* Finished tagged calls, at most `max`, in order of completion; never waits. Each is still to be read
- * and released; one that was released before is left out. */
+ * and released; one that was released before is left out. Of a tagged stream: it can be read. */
 unsigned pinion_harvest(pinion_port *port, pinion_finished *finished, unsigned max);
 /* An eventfd that becomes readable when a tagged call of an armed port ends. Made at first use. */
 int pinion_port_fd(pinion_port *port) PINION_MUST_CHECK;

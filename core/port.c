@@ -337,25 +337,12 @@ may_free(const pinion_port *p, const struct slot_note *note)
 	return (note->marks & MARK_KEPT) == 0 || slot_is_ended(s); /* by pinion_ref_release */
 }
 
-/* Given back before it was harvested: its tag is not reported, nor is the slot's next call for it. */
-static void
-harvest_remove(pinion_port *p, uint16_t slot)
-{
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < p->harvest_count; i++)
-		if (p->harvest[i].slot != slot)
-			p->harvest[kept++] = p->harvest[i];
-	p->harvest_count = kept;
-	p->notes[slot].marks &= (uint16_t)~MARK_HARVESTABLE;
-}
-
 void
 pinioni_port_release_slot(pinion_port *p, struct slot_note *note)
 {
 	assert(note->state == NOTE_OPEN || note->state == NOTE_OVERDUE);
 	if ((note->marks & MARK_HARVESTABLE) != 0)
-		harvest_remove(p, port_slot_of(p, note));
+		pinioni_port_unharvest(p, port_slot_of(p, note));
 	if (may_free(p, note)) {
 		free_slot(p, note);
 		return;
@@ -466,69 +453,6 @@ pinioni_port_is_quiet(pinion_port *p)
 		if (!lane_tx_is_empty(&p->tx[i]))
 			return false;
 	return true;
-}
-
-/* ---- being told ----------------------------------------------------------------------------- */
-
-static void
-harvest_add(pinion_port *p, uint16_t slot)
-{
-	uint64_t stamp = p->memory.slots[slot].stamp;
-	uint32_t at = p->harvest_count++;
-
-	for (; at > 0 && p->harvest[at - 1].stamp > stamp; at--)
-		p->harvest[at] = p->harvest[at - 1];
-	p->harvest[at] = (struct harvested){ .stamp = stamp, .slot = slot };
-	p->notes[slot].marks |= MARK_HARVESTABLE;
-}
-
-/* That answer may be one that another request waits to pass on, and so on: the stack is bounded. */
-static void
-relay(pinion_port *p, struct slot_note *note, uint32_t slot)
-{
-	struct pinion_request *r = note->relay;
-
-	note->relay = r->next;
-	note->pinned--;
-	p->worker->relays++;
-	pinioni_request_relay(r, (uint16_t)slot);
-	p->worker->relays--;
-}
-
-void
-pinioni_port_told(void *port, uint32_t slot)
-{
-	pinion_port *p = port;
-	struct slot_note *note;
-	bool done;
-
-	if (slot >= p->memory.slot_count)
-		return;
-	note = &p->notes[slot];
-	done = slot_poll(&p->memory.slots[slot], note->generation);
-	if (note->state == NOTE_FREE || (!done && (note->marks & MARK_STREAM) == 0))
-		return; /* a stray bit */
-	if ((note->marks & MARK_AWAITED) != 0)
-		pinioni_worker_resume_awaiting(p->worker, slot);
-	else if (note->waiter != NULL)
-		pinioni_worker_resume(p->worker, note->waiter);
-	if (!done)
-		return; /* an item */
-	while (note->relay != NULL && p->worker->relays < RELAYS_MAX)
-		relay(p, note, slot);
-	if (note->relay != NULL)
-		ready_add(p->memory.ready, slot); /* told again in the next turn */
-	if ((note->marks & MARK_TAGGED) != 0 && note->state == NOTE_OPEN) {
-		note->marks &= (uint16_t)~MARK_TAGGED;
-		harvest_add(p, (uint16_t)slot);
-	}
-}
-
-void
-pinioni_port_drain_ready(pinion_port *p)
-{
-	if (!ready_is_empty(p->memory.ready, p->memory.slot_count))
-		(void)ready_drain(p->memory.ready, p->memory.slot_count, pinioni_port_told, p);
 }
 
 /* ---- lanes ---------------------------------------------------------------------------------- */

@@ -199,6 +199,10 @@ int pinioni_port_push(pinion_port *port, unsigned worker, const struct message *
 void pinioni_port_order(pinion_port *port);
 /* A foreign port's owner sleeps: wakes it. Ordered by the caller. */
 void pinioni_port_ring(pinion_port *port);
+/* Given back before it was harvested: its tag is not reported, nor is the slot's next call for it. */
+void pinioni_port_unharvest(pinion_port *port, uint16_t slot);
+/* To be told when it is DONE, or of a stream has an item. False: it is, or has. */
+bool pinioni_port_ask(pinion_port *port, uint32_t slot) __attribute__((warn_unused_result));
 /* A slot this port asked about is DONE. */
 void pinioni_port_told(void *port, uint32_t slot);
 void pinioni_port_drain_ready(pinion_port *port);

@@ -58,7 +58,10 @@ window_of(int32_t asked)
 static pinion_response
 ask(pinion_port *port, pinion_handle handle, const pinion_stream_options *o)
 {
-	struct call_how how = { .window = window_of(o->window), .timeout_ns = o->timeout_ns };
+	struct call_how how = { .window = window_of(o->window),
+		.timeout_ns = o->timeout_ns,
+		.tag = o->tag,
+		.tagged = o->tagged };
 	pinion_response failed;
 	const struct method *method = pinioni_call_method(port, handle, &how, &failed);
 
@@ -145,6 +148,9 @@ await_item(pinion_port *port, pinion_response r, int64_t timeout_ns, const struc
 			return -ETIMEDOUT;
 		give_room(port, rx);
 		at = pinioni_port_wait(port, &r, 1, timeout_ns);
+		if (at == -EAGAIN && (port->notes[r.slot].marks & MARK_TAGGED) != 0 &&
+		    !pinioni_port_ask(port, r.slot))
+			continue; /* it came just now */
 		if (at < 0)
 			return at;
 	}

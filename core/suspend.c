@@ -222,12 +222,7 @@ arm(struct worker *w, struct fiber *f)
 		if (note->waiter != NULL)
 			note->marks |= MARK_AWAITED;
 		note->waiter = f;
-		if (slot_ask(&w->port->memory.slots[r->slot], r->generation) != SLOT_IS_PENDING)
-			return false;
-		if ((note->marks & MARK_STREAM) == 0)
-			continue;
-		bell_order(); /* an item that came before we asked is seen here */
-		if (port_has_item(w->port, r->slot))
+		if (!pinioni_port_ask(w->port, r->slot))
 			return false;
 	}
 	return true;

@@ -65,8 +65,8 @@ number_print(double number, char *text, size_t room)
 	return length != 0 && length < room;
 }
 
-static bool
-scalar_print(const pinion_value *value, char *text, size_t room)
+bool
+pinioni_http_scalar_print(const pinion_value *value, char *text, size_t room)
 {
 	switch (value->kind) {
 	case PINION_KIND_NONE:
@@ -137,7 +137,7 @@ pinioni_http_answer_value(struct answer *answer, const pinion_value *value, bool
 		return cannot_be_shown(answer, "a reference cannot be shown");
 	default:
 		answer->type = application_json;
-		if (!scalar_print(value, answer->text, sizeof answer->text))
+		if (!pinioni_http_scalar_print(value, answer->text, sizeof answer->text))
 			return cannot_be_shown(answer, "this number cannot be shown");
 		answer->body = (pinion_bytes){ answer->text, strlen(answer->text) };
 		return NULL;
@@ -155,8 +155,12 @@ status_of(const pinion_error *error)
 		return MHD_HTTP_BAD_REQUEST;
 	if (is_callers && error->code == -EMSGSIZE)
 		return MHD_HTTP_CONTENT_TOO_LARGE;
-	if (is_ours &&
-	    (error->code == -ENOBUFS || error->code == -ESTALE || error->code == -ECANCELED))
+	/* Also when a handler passes on what it was told. */
+	if (error->code == -ETIMEDOUT)
+		return MHD_HTTP_REQUEST_TIMEOUT;
+	if (error->code == -ENOBUFS)
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	if (is_ours && (error->code == -ESTALE || error->code == -ECANCELED))
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
 	return MHD_HTTP_INTERNAL_SERVER_ERROR;
 }
@@ -165,6 +169,7 @@ bool
 pinioni_http_answer_error(struct answer *answer, const pinion_error *error)
 {
 	pinioni_http_answer_status(answer, status_of(error));
+	answer->is_busy = error->code == -ENOBUFS;
 	if (answer->status == MHD_HTTP_BAD_REQUEST && error->text.len != 0) {
 		(void)snprintf(answer->text, sizeof answer->text, "%.*s",
 		    PINION_STR_FMT(error->text)); /* cut short is fine */
@@ -226,6 +231,7 @@ pinioni_http_answer_send(
 	sent = add_headers(answer, response) &&
 	    add_optional(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type) &&
 	    add_optional(response, MHD_HTTP_HEADER_ALLOW, answer->allow) &&
+	    add_optional(response, MHD_HTTP_HEADER_RETRY_AFTER, answer->is_busy ? "1" : NULL) &&
 	    add_optional(response, "X-Request-ID", id) &&
 	    add_optional(response, MHD_HTTP_HEADER_CONNECTION, close ? "close" : NULL) &&
 	    MHD_queue_response(connection, answer->status, response) == MHD_YES;

@@ -5,7 +5,8 @@
  *   result         answered as                       failure              answered as
  *   str            text/plain; charset=utf-8         wrong arguments      400 and what is wrong
  *   bytes          application/octet-stream          too large arguments  413
- *   bytes, raw     what pinion_http_reply was given  no slot, stopping    503
+ *   bytes, raw     what pinion_http_reply was given  no room, stopping    503
+ *                                                    out of time          408
  *   bool, number   JSON                              a handler's          500; the text is logged
  *   nothing        JSON null
  *   other kinds    500: cannot be shown
@@ -20,6 +21,7 @@ struct answer {
 	unsigned status;
 	const char *type;     /* NULL: among the headers */
 	const char *allow;    /* NULL: not said */
+	bool is_busy;         /* it may be tried again soon */
 	pinion_bytes headers; /* pairs of a checked frame */
 	pinion_bytes body;
 	char text[256]; /* a body made here */
@@ -34,6 +36,9 @@ void pinioni_http_answer_json(struct answer *answer, const char *body);
 /* NULL, or why it cannot be shown; then the answer says 500. The value is borrowed until it is sent off. */
 const char *pinioni_http_answer_value(
     struct answer *answer, const pinion_value *value, bool is_raw) PINION_MUST_CHECK;
+/* A number, true, false or null, as JSON. False: it has none. */
+bool pinioni_http_scalar_print(
+    const pinion_value *value, char *text, size_t room) PINION_MUST_CHECK;
 /* True: the text is for the log, not for the client. */
 bool pinioni_http_answer_error(struct answer *answer, const pinion_error *error) PINION_MUST_CHECK;
 

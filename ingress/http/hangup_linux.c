@@ -7,22 +7,27 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
-	HEAR_MAX = 64 /* at once; the rest is heard in the next turn */
+	HEAR_MAX = 64, /* at once; the rest is heard in the next turn */
+	HALF_CLOSE_MS =
+	    100 /* behind its request, by a client that has only said all it had to say */
 };
 
 struct hangup {
 	struct MHD_Connection *connection;
 	int fd;
+	struct request *request;   /* whose call is under way; NULL: none */
+	uint64_t watched_ms;       /* since when */
 	struct hangup *next, **at; /* at: what points here; NULL: not on the list */
 };
 
 int
 pinioni_http_hangups_init(struct hangups *hangups)
 {
-	*hangups = (struct hangups){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC) };
+	hangups->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	return hangups->epoll_fd < 0 ? -errno : 0;
 }
 
@@ -92,14 +97,61 @@ pinioni_http_on_connection(void *hangups, struct MHD_Connection *connection, voi
 		closed(hangups, *record);
 }
 
+static uint64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* A reset says so. An end of what it sends need not, if it comes with its request. */
+static bool
+is_gone(const struct hangup *hangup, uint32_t events)
+{
+	return (events & (EPOLLHUP | EPOLLERR)) != 0 ||
+	    now_ms() - hangup->watched_ms >= HALF_CLOSE_MS;
+}
+
+static void
+hear(const struct hangups *hangups, struct hangup *hangup, uint32_t events)
+{
+	struct epoll_event resets = { .events = EPOLLONESHOT, .data.ptr = hangup };
+
+	if (hangup->request != NULL && is_gone(hangup, events))
+		hangups->on_gone(hangup->request);
+	if ((events & (EPOLLHUP | EPOLLERR)) == 0)
+		(void)epoll_ctl(
+		    hangups->epoll_fd, EPOLL_CTL_MOD, hangup->fd, &resets); /* it is in */
+}
+
 void
 pinioni_http_hangups_hear(struct hangups *hangups)
 {
 	struct epoll_event events[HEAR_MAX];
 	int count = epoll_wait(hangups->epoll_fd, events, HEAR_MAX, 0);
 
-	for (int i = 0; i < count; i++)
-		list_add(hangups, events[i].data.ptr); /* once: EPOLLONESHOT */
+	for (int i = 0; i < count; i++) {
+		struct hangup *hangup = events[i].data.ptr;
+
+		if (hangup->at == NULL)
+			list_add(hangups, hangup);
+		hear(hangups, hangup, events[i].events); /* once: EPOLLONESHOT */
+	}
+}
+
+void
+pinioni_http_hangup_watch(struct MHD_Connection *connection, struct request *request)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct hangup *hangup = info == NULL ? NULL : info->socket_context;
+
+	if (hangup == NULL)
+		return;
+	hangup->request = request;
+	hangup->watched_ms = request == NULL ? 0 : now_ms();
 }
 
 /* While a call is under way the end can wait: its connection is asked about anew when it is resumed. */

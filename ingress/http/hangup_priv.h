@@ -20,14 +20,19 @@
 #include <pinion/pinion.h>
 
 struct hangup;
+struct request;
 
 struct hangups {
-	int epoll_fd;        /* readable: there is something to hear */
+	int epoll_fd; /* readable: there is something to hear */
+	void (*on_gone)(struct request *request);
 	struct hangup *list; /* shut down by the peer, and not nudged yet */
 };
 
 /* 0 or -errno. */
 int pinioni_http_hangups_init(struct hangups *hangups) PINION_MUST_CHECK;
+/* A call is under way for it: if its client goes, `on_gone` is told. Not of one that only says that it has said all,
+ * with its request or at most a tenth of a second behind it: it waits for its answer. NULL: no more. */
+void pinioni_http_hangup_watch(struct MHD_Connection *connection, struct request *request);
 /* When no connection is left. */
 void pinioni_http_hangups_deinit(struct hangups *hangups);
 /* MHD's callback; hangups: struct hangups. */

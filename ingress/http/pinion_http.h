@@ -35,6 +35,8 @@ typedef struct pinion_http_options {
 	pinion_diag *diag;
 	pinion_log_fn *log; /* what clients are not told, from the ingress thread; NULL: silent */
 	void *log_arg;
+	int64_t
+	    request_timeout_ns; /* from the request to its answer's end: then 408, and the call is canceled; 0: none */
 } pinion_http_options;
 
 /* -EINVAL (also: an application whose ingress has no PINION_CALL), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES,
@@ -42,7 +44,7 @@ typedef struct pinion_http_options {
  * runtime must outlive it. */
 PINION_EXPORT int pinion_http_start_with(
     pinion_runtime *rt, const pinion_http_options *options) PINION_MUST_CHECK;
-/* Waits, without limit, for the calls that were made; before pinion_stop. NULL is fine. */
+/* Waits, without limit, for the calls that were made, and cancels streams; before pinion_stop. NULL is fine. */
 PINION_EXPORT void pinion_http_stop(pinion_http *http);
 /* The TCP port it listens on. */
 PINION_EXPORT unsigned pinion_http_port(const pinion_http *http);

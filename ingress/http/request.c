@@ -4,17 +4,22 @@
  */
 #include "ingress/http/request_priv.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "ingress/http/arguments_priv.h"
 #include "ingress/http/page_priv.h"
+#include "ingress/http/hangup_priv.h"
 #include "ingress/http/raw_request_priv.h"
+#include "ingress/http/stream_priv.h"
 
 enum request_state {
 	REQUEST_NAMED,
 	REQUEST_RECEIVING,
 	REQUEST_CALLING,
+	REQUEST_STREAMING,
 	REQUEST_ANSWERED
 };
 
@@ -23,7 +28,7 @@ struct request {
 	struct MHD_Connection *connection;
 	enum request_state state;
 	bool is_under_way; /* counted in the service */
-	bool is_raw, is_get;
+	bool is_raw, is_get, is_stream;
 	bool is_uncallable; /* the ingress deployment has no PINION_CALL */
 	unsigned refused;   /* a status; 0: not refused */
 	const char *allow;  /* with 405 */
@@ -35,14 +40,28 @@ struct request {
 	size_t head_length; /* of `body`: what a raw request has in front of it */
 	struct buffer body;
 	pinion_response response;
+	struct streaming streaming; /* is_stream */
+	TAILQ_ENTRY(request) calls; /* while its call is under way */
+	uint64_t due_ms;            /* it is to have ended; 0: never */
 	char id[REQUEST_ID_ROOM];
 };
 
 /* ---- answering ------------------------------------------------------------------------------- */
 
+/* Its call is under way no more. */
+static void
+call_over(struct request *r)
+{
+	if (r->state != REQUEST_CALLING && r->state != REQUEST_STREAMING)
+		return;
+	TAILQ_REMOVE(&r->service->calls, r, calls);
+	pinioni_http_hangup_watch(r->connection, NULL);
+}
+
 static enum MHD_Result
 request_answer(struct request *r, const struct answer *answer)
 {
+	call_over(r);
 	r->state = REQUEST_ANSWERED;
 	return pinioni_http_answer_send(answer, r->connection, r->id, r->service->is_stopping)
 	    ? MHD_YES
@@ -117,6 +136,7 @@ admit_route(struct request *r)
 	/* Run after the ingress had started, which would have refused it. The call says what is wrong. */
 	r->is_uncallable = err != 0;
 	r->is_raw = err == 0 && pinioni_http_params_are_raw(r->params);
+	r->is_stream = pinion_handle_streams(r->route.handle);
 	return 0;
 }
 
@@ -216,11 +236,18 @@ log_failure(const struct request *r, const pinion_error *error)
 		    PINION_STR_FMT(error->text), strerror(-error->code));
 }
 
+static pinion_error
+error_of(const struct request *r)
+{
+	return r->is_stream ? pinion_stream_error(r->streaming.stream)
+			    : pinion_response_error(r->response);
+}
+
 /* code: what reading the result gave. */
 static void
 error_answer(const struct request *r, int code, struct answer *answer)
 {
-	pinion_error error = pinion_response_error(r->response);
+	pinion_error error = error_of(r);
 
 	if (error.code == 0) {
 		error.code = code;
@@ -234,27 +261,93 @@ error_answer(const struct request *r, int code, struct answer *answer)
 
 /* ---- calling --------------------------------------------------------------------------------- */
 
+static void
+give_back(struct request *r)
+{
+	if (r->is_stream)
+		pinioni_http_stream_end(&r->streaming);
+	else
+		pinion_release(r->response);
+}
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void
+call_begun(struct request *r)
+{
+	struct service *service = r->service;
+
+	r->state = REQUEST_CALLING;
+	if (service->request_timeout_ns != 0) /* a little later than the runtime's */
+		r->due_ms = now_ms() + (uint64_t)service->request_timeout_ns / 1000000 + 2;
+	TAILQ_INSERT_TAIL(&service->calls, r, calls);
+	pinioni_http_hangup_watch(r->connection, r);
+}
+
+/* Its first item is there, or its end, or an error. False: nothing yet. */
+static bool
+stream_answered(struct request *r, enum MHD_Result *sent)
+{
+	struct answer answer;
+	int got = pinioni_http_stream_begin(&r->streaming, header_of(r, MHD_HTTP_HEADER_ACCEPT));
+
+	if (got == -EAGAIN)
+		return false;
+	if (got < 0) {
+		error_answer(r, got, &answer);
+		*sent = request_answer(r, &answer);
+		give_back(r);
+		return true;
+	}
+	r->state = REQUEST_STREAMING;
+	*sent = pinioni_http_stream_send(&r->streaming, r->service->is_stopping) ? MHD_YES : MHD_NO;
+	return true;
+}
+
 static enum MHD_Result
 request_called(struct request *r)
 {
+	enum MHD_Result sent;
 	struct answer answer;
 
 	pinioni_http_buffer_free(&r->body);
-	if (pinion_response_error(r->response).code == 0) {
-		r->state = REQUEST_CALLING;
-		MHD_suspend_connection(r->connection);
-		return MHD_YES;
+	if (!r->is_stream && error_of(r).code != 0) {
+		/* Not sent, or failed already: released now, it will not be harvested. */
+		error_answer(r, 0, &answer);
+		give_back(r);
+		return request_answer(r, &answer);
 	}
-	/* Not sent, or failed already: released now, it will not be harvested. */
-	error_answer(r, 0, &answer);
-	pinion_release(r->response);
-	return request_answer(r, &answer);
+	call_begun(r);
+	if (r->is_stream && stream_answered(r, &sent))
+		return sent;
+	MHD_suspend_connection(r->connection);
+	return MHD_YES;
 }
 
-static pinion_response
+static void
 call(struct request *r, pinion_args args)
 {
-	return pinion_call_tagged(r->service->port, r->route.handle, args, (uintptr_t)r);
+	const struct service *service = r->service;
+
+	if (!r->is_stream) {
+		r->response = pinion_call_with(r->route.handle, args, .port = service->port,
+		    .tag = (uintptr_t)r, .tagged = true, .timeout_ns = service->request_timeout_ns);
+		return;
+	}
+	r->streaming = (struct streaming){ .service = service,
+		.connection = r->connection,
+		.id = r->id,
+		.app = r->route.app,
+		.is_open = true };
+	r->streaming.stream = pinion_call_stream(r->route.handle, args, .port = service->port,
+	    .tag = (uintptr_t)r, .tagged = true, .timeout_ns = service->request_timeout_ns);
 }
 
 static enum MHD_Result
@@ -262,7 +355,7 @@ request_call_raw(struct request *r)
 {
 	pinion_bytes frame = pinioni_http_raw_request_end(&r->body);
 
-	r->response = call(r, PINION_ARGS(frame));
+	call(r, PINION_ARGS(frame));
 	return request_called(r);
 }
 
@@ -283,7 +376,7 @@ request_call(struct request *r)
 		pinioni_http_answer_text(&answer, MHD_HTTP_BAD_REQUEST, diag.text);
 		return request_answer(r, &answer);
 	}
-	r->response = call(r, arguments_view(&arguments));
+	call(r, arguments_view(&arguments));
 	pinioni_http_arguments_end(&arguments);
 	return request_called(r);
 }
@@ -300,7 +393,7 @@ request_received(struct request *r)
 	if (r->page != PAGE_NONE)
 		return request_show(r);
 	if (r->is_uncallable) {
-		r->response = call(r, PINION_ARGS());
+		call(r, PINION_ARGS());
 		return request_called(r);
 	}
 	return r->is_raw ? request_call_raw(r) : request_call(r);
@@ -308,13 +401,21 @@ request_received(struct request *r)
 
 /* ---- the call's end -------------------------------------------------------------------------- */
 
-void
-pinioni_http_on_finished(const pinion_finished *finished)
+/* Not queued for want of memory: MHD asks for it again, and is told to close. */
+static void
+finish(struct request *r, const struct answer *answer)
 {
-	struct request *r = (struct request *)(uintptr_t)finished->tag; /* put there by call() */
+	(void)request_answer(r, answer);
+	give_back(r);
+	MHD_resume_connection(r->connection);
+}
+
+static void
+on_result(struct request *r)
+{
 	pinion_value value;
 	struct answer answer;
-	int code = pinion_result_value(finished->response, &value);
+	int code = pinion_result_value(r->response, &value);
 
 	if (code != 0) {
 		error_answer(r, code, &answer);
@@ -325,10 +426,86 @@ pinioni_http_on_finished(const pinion_finished *finished)
 			pinioni_http_log(
 			    r->service, "http: request %s to %s: %s", r->id, r->route.app, why);
 	}
-	/* Not queued for want of memory: MHD asks for it again, and is told to close. */
-	(void)request_answer(r, &answer);
-	pinion_release(finished->response);
-	MHD_resume_connection(r->connection);
+	finish(r, &answer);
+}
+
+static void
+on_progress(struct request *r)
+{
+	enum MHD_Result
+	    sent; /* not for want of memory: MHD asks for it again, and is told to close */
+
+	if (r->state == REQUEST_STREAMING)
+		pinioni_http_stream_ready(&r->streaming);
+	else if (!r->is_stream)
+		on_result(r);
+	else if (stream_answered(r, &sent))
+		MHD_resume_connection(r->connection);
+}
+
+void
+pinioni_http_on_finished(const pinion_finished *finished)
+{
+	on_progress((struct request *)(uintptr_t)finished->tag); /* put there by call() */
+}
+
+/* ---- calls that nobody waits for any more ---------------------------------------------------- */
+
+void
+pinioni_http_on_gone(struct request *r)
+{
+	if (r->is_stream)
+		pinion_stream_cancel(r->streaming.stream);
+	else
+		pinion_cancel(r->response);
+}
+
+/* The runtime has ended it, or does so now; a handler that hears nothing is not waited for. */
+static bool
+is_late(const struct request *r)
+{
+	pinion_into nowhere = { .kind = PINION_KIND_NONE };
+
+	return r->is_stream || pinion_result_within_into(r->response, 0, nowhere) != -EAGAIN;
+}
+
+int
+pinioni_http_calls_timeout(const struct service *service)
+{
+	const struct request *r = TAILQ_FIRST(&service->calls);
+	uint64_t now;
+
+	if (r == NULL || service->request_timeout_ns == 0)
+		return -1;
+	now = now_ms();
+	return r->due_ms <= now ? 0 : r->due_ms - now > INT_MAX ? INT_MAX : (int)(r->due_ms - now);
+}
+
+void
+pinioni_http_calls_expire(struct service *service)
+{
+	struct request *r, *next;
+	uint64_t now = service->request_timeout_ns == 0 ? 0 : now_ms();
+
+	for (r = TAILQ_FIRST(&service->calls); r != NULL && r->due_ms <= now; r = next) {
+		next = TAILQ_NEXT(r, calls);
+		if (now == 0)
+			return;
+		if (is_late(r))
+			on_progress(r);
+		else
+			r->due_ms = now + 1; /* by the runtime's clock it has a little left */
+	}
+}
+
+void
+pinioni_http_calls_end_streams(struct service *service)
+{
+	struct request *r;
+
+	TAILQ_FOREACH(r, &service->calls, calls)
+	if (r->is_stream)
+		pinion_stream_cancel(r->streaming.stream);
 }
 
 /* ---- what MHD calls -------------------------------------------------------------------------- */
@@ -384,6 +561,8 @@ pinioni_http_on_completed(void *service, struct MHD_Connection *connection, void
 		return;
 	if (r->is_under_way)
 		r->service->under_way--;
+	call_over(r);
+	pinioni_http_stream_end(&r->streaming);
 	pinioni_http_buffer_free(&r->body);
 	pinioni_http_target_free(&r->target);
 	free(r);

@@ -17,6 +17,11 @@
  *    | last byte, or the client gone  |
  *    |--- completed ----------------->| gone
  *
+ *    of a stream, from CALLING on:
+ *    |<-- queue head, resume ---------| STREAMING <-- harvest ---------| first item, or the end
+ *    |--- wants bytes --------------->|   items; none: suspend         |
+ *    |<-- resume ---------------------|   <------------ harvest -------| an item, the end
+ *
  *   What is refused, or fails at once, goes from RECEIVING to ANSWERED.
  *
  * Threads   The ingress thread's alone; handlers see none of this.
@@ -39,7 +44,16 @@ enum MHD_Result pinioni_http_on_access(void *service, struct MHD_Connection *con
 void pinioni_http_on_completed(void *service, struct MHD_Connection *connection, void **request,
     enum MHD_RequestTerminationCode why);
 
-/* A tagged call has ended: answers its request and wakes its connection. */
+/* A tagged call has ended, or a stream can be read: answers its request and wakes its connection. */
 void pinioni_http_on_finished(const pinion_finished *finished);
+
+/* Its client has hung up: its call is canceled. */
+void pinioni_http_on_gone(struct request *request);
+/* Milliseconds until the first call is out of time; -1: none will be. */
+int pinioni_http_calls_timeout(const struct service *service);
+/* Answers those that are. */
+void pinioni_http_calls_expire(struct service *service);
+/* For stop: they might go on for ever. */
+void pinioni_http_calls_end_streams(struct service *service);
 
 #endif

@@ -82,14 +82,17 @@ harvest(struct pinion_http *http)
 		pinioni_http_on_finished(&finished[i]);
 }
 
-/* Milliseconds until MHD has something to do by itself; -1: no such time. */
+/* Milliseconds until MHD has something to do by itself, or a call is out of time; -1: no such time. */
 static int
-daemon_timeout(struct pinion_http *http)
+next_timeout(struct pinion_http *http)
 {
+	int calls = pinioni_http_calls_timeout(&http->service);
 	MHD_UNSIGNED_LONG_LONG ms;
 
 	if (MHD_get_timeout(http->daemon, &ms) != MHD_YES)
-		return -1;
+		return calls;
+	if (calls >= 0 && (unsigned)calls < ms)
+		return calls;
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
@@ -102,6 +105,7 @@ stop_begin(struct pinion_http *http)
 	(void)MHD_quiesce_daemon(http->daemon); /* the socket, which `listener` has */
 	(void)close(http->listener.fd);
 	http->listener.fd = -1;
+	pinioni_http_calls_end_streams(&http->service);
 }
 
 static void
@@ -128,11 +132,12 @@ serve(struct pinion_http *http)
 		int timeout_ms;
 
 		harvest(http);
+		pinioni_http_calls_expire(&http->service);
 		(void)MHD_run(http->daemon); /* fails only for a daemon that runs by itself */
 		/* Here and not before: what MHD_run ended, nothing would wake us for. */
 		if (http->service.is_stopping && http->service.under_way == 0)
 			return;
-		timeout_ms = pinioni_http_hangups_nudge(&http->hangups) ? 0 : daemon_timeout(http);
+		timeout_ms = pinioni_http_hangups_nudge(&http->hangups) ? 0 : next_timeout(http);
 		if (timeout_ms == 0 || pinion_port_arm(http->service.port))
 			timeout_ms = 0; /* still look at what else there is */
 		sleep_until_event(http, timeout_ms);
@@ -264,6 +269,8 @@ options_check(const pinion_http_options *options)
 		return complain(diag, -EINVAL, ".body_max is not 0 to 1 GiB");
 	if (options->timeout_ns < 0)
 		return complain(diag, -EINVAL, ".timeout_ns is negative");
+	if (options->request_timeout_ns < 0)
+		return complain(diag, -EINVAL, ".request_timeout_ns is negative");
 	return 0;
 }
 
@@ -428,8 +435,11 @@ pinion_http_start_with(pinion_runtime *rt, const pinion_http_options *given)
 	http->service = (struct service){ .runtime = rt,
 		.body_max = (size_t)options.body_max,
 		.id_seed = random_seed(http),
+		.request_timeout_ns = options.request_timeout_ns,
 		.log = options.log,
 		.log_arg = options.log_arg };
+	TAILQ_INIT(&http->service.calls);
+	http->hangups.on_gone = pinioni_http_on_gone;
 	http->diag = options.diag;
 	err = http_start(http, &options);
 	if (err != 0)

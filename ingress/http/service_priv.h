@@ -7,7 +7,11 @@
 #ifndef PINION_INGRESS_HTTP_SERVICE_PRIV_H
 #define PINION_INGRESS_HTTP_SERVICE_PRIV_H
 
+#include <sys/queue.h>
+
 #include <pinion/pinion.h>
+
+struct request;
 
 enum {
 	REQUEST_ID_MAX = 128, /* bytes of a client's X-Request-ID */
@@ -20,6 +24,8 @@ struct service {
 	size_t body_max;
 	uint64_t id_seed;
 	uint32_t under_way; /* requests received in full, and not yet answered to the last byte */
+	TAILQ_HEAD(, request) calls; /* under way, the oldest first */
+	int64_t request_timeout_ns;  /* 0: none */
 	bool is_stopping;
 	pinion_log_fn *log;
 	void *log_arg;

@@ -38,6 +38,8 @@ refused "pinion run: 'greeting' is not key=value" "$apps" greeting
 refused "pinion run: '=hello' is not key=value" "$apps" =hello
 refused "pinion run: 'a' is given twice" "$apps" a=1 a=2
 refused "pinion run: 'x' is not a number *" "$apps" --port=x
+refused "pinion run: '0' is not a number of seconds *" "$apps" --request-timeout=0
+refused "pinion run: '-1' is not a number of seconds *" "$apps" --request-timeout=-1
 refused "pinion run: '65536' is not a number *" "$apps" --port=65536
 refused "pinion run: '0' is not a number *" "$apps" --workers=0
 refused "pinion run: *idle*" "$apps" --idle=fast

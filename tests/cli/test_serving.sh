@@ -21,6 +21,14 @@ expect "Please try again." "$(post '{"language": "klingon", "name": "Dora"}')"
 server_stop INT
 expect 0 "$code"
 
+# A stream comes as what the client accepts; what is refused says so.
+server_start --port=0 stream.so:app --request-timeout=10
+server_url
+expect $'0\n1\n2' "$(curl -sSN --fail-with-body "$url?limit=3")"
+expect $'data: 0\n\ndata: 1' "$(curl -sSN --fail-with-body -H 'Accept: text/event-stream' "$url?limit=2")"
+server_stop TERM
+expect 0 "$code"
+
 # key=value pairs reach the builder, before and behind options; name and prefix are used.
 server_start "$apps" greeting=a=b --port=0 --name=echo --route-prefix=/echo --workers=1
 server_url
