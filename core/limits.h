@@ -41,6 +41,9 @@ enum {
 
 	STREAM_WINDOW = 32, /* items that a producer may be ahead of its reader */
 	STARVED_LOOKS = 16, /* at producers that wait for room, a turn */
+	STARVED_FRESH =
+	    64, /* looks that found no room, before a producer has waited long: its reader is slow */
+	STARVED_LONG_LOOKS = 1, /* at those, a turn */
 
 	LANES_HOT = 8,      /* polled every turn, */
 	LANES_KEPT = 4,     /* of these so many although they are quiet */

@@ -283,27 +283,40 @@ may_go_on(struct ring_tx *tx)
 	return ring_claim(tx) != NULL || ring_is_closed(tx);
 }
 
-/* On the list, until somebody resumes it. */
-static int
-wait_in_turn(struct worker *w, struct starved *me)
+static struct starved_list *
+list_of(struct worker *w, const struct starved *s)
 {
-	int err;
+	return s->looks < STARVED_FRESH ? &w->starved : &w->starved_long;
+}
 
-	if (!me->listed) {
-		cds_list_add_tail(&me->link, &w->starved);
-		w->starved_count++;
-		me->listed = true;
-	}
-	err = pinioni_worker_suspend(w);
-	return err != 0 ? err : pinioni_worker_interrupted(w);
+static void
+list(struct worker *w, struct starved *s)
+{
+	struct starved_list *list = list_of(w, s);
+
+	cds_list_add_tail(&s->link, &list->head);
+	list->count++;
+	s->listed = true;
 }
 
 static void
 unlist(struct worker *w, struct starved *s)
 {
 	cds_list_del(&s->link);
-	w->starved_count--;
+	list_of(w, s)->count--;
 	s->listed = false;
+}
+
+/* On the list, until somebody resumes it. */
+static int
+wait_in_turn(struct worker *w, struct starved *me)
+{
+	int err;
+
+	if (!me->listed)
+		list(w, me);
+	err = pinioni_worker_suspend(w);
+	return err != 0 ? err : pinioni_worker_interrupted(w);
 }
 
 /* Until the reader has taken some, or has left. */
@@ -324,34 +337,55 @@ wait_for_room(pinion_request *r)
 	return err;
 }
 
-void
-pinioni_stream_look_at_starved(struct worker *w, uint32_t most)
+/* The first few; what has no room goes to the end, and after many looks to those that have waited long. */
+static void
+look_at(struct worker *w, struct starved_list *from, uint32_t most)
 {
-	uint32_t looks = most < w->starved_count ? most : w->starved_count;
+	uint32_t looks = most < from->count ? most : from->count;
 
 	for (; looks != 0; looks--) {
-		struct starved *s = cds_list_first_entry(&w->starved, struct starved, link);
+		struct starved *s = cds_list_first_entry(&from->head, struct starved, link);
 
 		unlist(w, s);
 		if (may_go_on(s->tx)) {
 			pinioni_worker_resume(w, s->fiber);
 			continue;
 		}
-		cds_list_add_tail(&s->link, &w->starved);
-		w->starved_count++;
-		s->listed = true;
+		s->looks += s->looks < STARVED_FRESH;
+		list(w, s);
+	}
+}
+
+void
+pinioni_stream_look_at_starved(struct worker *w)
+{
+	look_at(w, &w->starved, STARVED_LOOKS);
+	look_at(w, &w->starved_long, STARVED_LONG_LOOKS);
+}
+
+void
+pinioni_stream_look_at_all_starved(struct worker *w)
+{
+	look_at(w, &w->starved, UINT32_MAX);
+	look_at(w, &w->starved_long, UINT32_MAX);
+}
+
+static void
+resume_list(struct worker *w, struct starved_list *from)
+{
+	while (from->count != 0) {
+		struct starved *s = cds_list_first_entry(&from->head, struct starved, link);
+
+		unlist(w, s);
+		pinioni_worker_resume(w, s->fiber);
 	}
 }
 
 void
 pinioni_stream_resume_starved(struct worker *w)
 {
-	while (w->starved_count != 0) {
-		struct starved *s = cds_list_first_entry(&w->starved, struct starved, link);
-
-		unlist(w, s);
-		pinioni_worker_resume(w, s->fiber);
-	}
+	resume_list(w, &w->starved);
+	resume_list(w, &w->starved_long);
 }
 
 /* Whoever waits for an item. */

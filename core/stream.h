@@ -24,6 +24,7 @@ struct starved {
 	struct cds_list_head link;
 	struct fiber *fiber;
 	struct ring_tx *tx;
+	uint32_t looks; /* that found nothing */
 	bool listed;
 };
 
@@ -32,8 +33,10 @@ int pinioni_stream_reserve(pinion_port *port, struct slot_note *note, uint32_t w
     __attribute__((warn_unused_result));
 /* Nobody listens any more to what is not DONE yet. Owner. */
 void pinioni_stream_close(pinion_port *port, struct slot_note *note);
-/* Resumes those that have room now; looks at so many, in turn. */
-void pinioni_stream_look_at_starved(struct worker *w, uint32_t most);
+/* Resumes those that have room now; looks at some, in turn: at most at those that have not waited long. */
+void pinioni_stream_look_at_starved(struct worker *w);
+/* The same, at all. */
+void pinioni_stream_look_at_all_starved(struct worker *w);
 /* For stop. */
 void pinioni_stream_resume_starved(struct worker *w);
 

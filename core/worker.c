@@ -244,7 +244,7 @@ has_something(struct worker *w)
 	bool mail = atomic_load_explicit(&w->mail, memory_order_relaxed) != NULL;
 
 	pinioni_worker_look_at_strangers(w);
-	pinioni_stream_look_at_starved(w, w->starved_count);
+	pinioni_stream_look_at_all_starved(w);
 	return mail || w->queue != NULL || w->resumed != NULL || w->outbox_messages != 0 ||
 	    runtime_phase(w->runtime) >= RUNTIME_CANCELING || !pinioni_lanes_are_empty(w) ||
 	    !ready_is_empty(w->port->memory.ready, w->port->memory.slot_count);
@@ -350,8 +350,8 @@ pinioni_worker_loop_turn(struct worker *w)
 	read_mail(w);
 	if (w->strangers != NULL)
 		pinioni_worker_look_at_strangers(w);
-	if (w->starved_count != 0)
-		pinioni_stream_look_at_starved(w, STARVED_LOOKS);
+	if ((w->starved.count | w->starved_long.count) != 0)
+		pinioni_stream_look_at_starved(w);
 	if (pinioni_worker_run_resumed(w))
 		w->work++; /* much may have happened: nothing read before holds */
 	for (unsigned i = 0; i < RUN_BURST && run_next(w); i++)
@@ -497,7 +497,8 @@ pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
 	w->bell = board_bell(&rt->board, index);
 	w->doors = board_doors(&rt->board, index);
 	w->queue_end = &w->queue;
-	CDS_INIT_LIST_HEAD(&w->starved);
+	CDS_INIT_LIST_HEAD(&w->starved.head);
+	CDS_INIT_LIST_HEAD(&w->starved_long.head);
 	w->resumed_end = &w->resumed;
 	err = pinioni_worker_make_pool(w);
 	if (err == 0)

@@ -77,6 +77,12 @@ struct stranger {
 	uint64_t generation;
 };
 
+/* core/stream.c */
+struct starved_list {
+	struct cds_list_head head; /* struct starved */
+	uint32_t count;
+};
+
 /* Something to run on a worker's own thread. */
 struct control {
 	struct control *next;
@@ -136,10 +142,8 @@ struct worker {
 	struct timers timers;
 	struct fiber *awaiting; /* those that wait for results of this worker's port */
 	struct stranger *strangers;
-	struct cds_list_head
-	    starved; /* struct starved: handlers that wait for room in their rings */
-	uint32_t starved_count;
-	bool leave; /* back to thread_stack after this turn */
+	struct starved_list starved, starved_long; /* handlers that wait for room in their rings */
+	bool leave;                                /* back to thread_stack after this turn */
 	bool canceling;
 	uint64_t idle_since;  /* ticks; 0: busy */
 	struct pacing pacing; /* since then */
