@@ -99,6 +99,38 @@ static const pinion_deployment napping = { .name = "Napping",
 static const pinion_deployment being_deaf = { .name = "Deaf",
 	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, deaf, X_PARAMS)) };
 
+/* What it is told goes on to its own caller. */
+static int
+ask_queue(void *replica, pinion_request *req)
+{
+	pinion_response r =
+	    pinion_call(*(const pinion_handle *)replica, PINION_ARGS(pinion_arg_i64(req, 0)));
+
+	return pinion_result_into(r, (pinion_into){ .kind = PINION_KIND_NONE });
+}
+
+static int
+asking_init(void *replica, pinion_init *init)
+{
+	*(pinion_handle *)replica = pinion_init_handle(init, 0);
+	return 0;
+}
+
+static const pinion_deployment asking = { .name = "Asking",
+	.replica_size = sizeof(pinion_handle),
+	.init = asking_init,
+	.init_params = PINION_PARAMS(PINION_HANDLE("queue")),
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, ask_queue, X_PARAMS)) };
+
+static pinion_handle queue;
+
+static pinion_node *
+build_asking(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &asking, PINION_ARGS(queue));
+}
+
 static const pinion_deployment *wanted;
 static int32_t wanted_queue;
 
@@ -110,7 +142,7 @@ build(pinion_app *app, const pinion_config *config)
 	    .max_ongoing_requests = wanted_queue == 0 ? 0 : 1, .max_queued_requests = wanted_queue);
 }
 
-static void
+static pinion_handle
 run(const pinion_deployment *deployment, const char *name, int32_t max_queued)
 {
 	pinion_handle handle;
@@ -118,17 +150,21 @@ run(const pinion_deployment *deployment, const char *name, int32_t max_queued)
 	wanted = deployment;
 	wanted_queue = max_queued;
 	assert_int_equal(pinion_run(rt, build, &handle, .name = name), 0);
+	return handle;
 }
 
 static int
 set_up_with(int64_t request_timeout_ns)
 {
+	pinion_handle handle;
+
 	assert_int_equal(pinion_start(&rt, .workers = 2, .no_pin = true), 0);
-	run(&counting, "count", 0);
-	run(&spelling, "spell", 0);
-	run(&napping, "nap", 0);
-	run(&napping, "queue", 1);
-	run(&being_deaf, "deaf", 0);
+	(void)run(&counting, "count", 0);
+	(void)run(&spelling, "spell", 0);
+	(void)run(&napping, "nap", 0);
+	queue = run(&napping, "queue", 1);
+	(void)run(&being_deaf, "deaf", 0);
+	assert_int_equal(pinion_run(rt, build_asking, &handle, .name = "asking"), 0);
 	atomic_store(&allowed, INT64_MAX);
 	atomic_store(&started, 0);
 	atomic_store(&canceled, 0);
@@ -458,6 +494,9 @@ a_time_that_is_over_is_408(void **state)
 	(void)snprintf(target, sizeof target, "/nap?x=%lld", (long long)HOUR);
 	get(port, target, &answered);
 	assert_int_equal(answered.status, 408);
+	(void)snprintf(target, sizeof target, "/asking?x=%lld", (long long)HOUR);
+	get(port, target, &answered); /* a child's */
+	assert_int_equal(answered.status, 408);
 	get(port, "/deaf", &answered); /* which is not waited for */
 	assert_int_equal(answered.status, 408);
 	atomic_store(&allowed, 0);
@@ -503,6 +542,9 @@ a_full_queue_is_503_and_soon_again(void **state)
 		assert_int_equal(answered.status, 503);
 		assert_true(header_is(&answered, "Retry-After", "1"));
 	}
+	get(port, "/asking",
+	    &answered); /* also when it is a child's, and its parent passes it on */
+	assert_int_equal(answered.status, 503);
 	close_hard(first);
 	close_hard(second);
 }
