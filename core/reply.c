@@ -332,6 +332,16 @@ check_forward(pinion_request *r, const struct method *m, struct complaint *c)
 		    m->deployment->name, m->name, m->item_size != 0 ? "is" : "is not",
 		    r->method->deployment->name, r->method->name,
 		    r->method->item_size != 0 ? "is" : "is not");
+	if (m->item_size != 0 && r->buffer != 0)
+		return pinioni_complain(c, -EINVAL,
+		    "%s.%s has yielded: its stream cannot be forwarded",
+		    r->method->deployment->name, r->method->name);
+	if (m->item_size != 0 &&
+	    (m->items.kind != r->method->items.kind || m->items.size != r->method->items.size))
+		return pinioni_complain(c, -EINVAL, "%s.%s yields %s and %s.%s declares %s",
+		    m->deployment->name, m->name, pinioni_kind_name(m->items.kind),
+		    r->method->deployment->name, r->method->name,
+		    pinioni_kind_name(r->method->items.kind));
 	if (m->item_size > r->method->item_size)
 		return pinioni_complain(c, -EMSGSIZE,
 		    "%s.%s may yield %u bytes and the caller of %s.%s has room for %u",

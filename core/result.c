@@ -14,6 +14,7 @@
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "shm/bell.h"
+#include "shm/ready.h"
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
@@ -30,13 +31,16 @@ sleep_on_bell(pinion_port *port, const pinion_response *r, unsigned count, uint6
 		if (slot_ask(&port->memory.slots[r[i].slot], r[i].generation) != SLOT_IS_PENDING)
 			return;
 	epoch_announce(&doors->epoch, EPOCH_FUTEX);
-	if (port_find_done(port, r, count) < 0) {
+	/* A bit that was set before we announced rang nobody, and who asked has to ask again. */
+	if (port_find_done(port, r, count) < 0 &&
+	    ready_is_empty(port->memory.ready, port->memory.slot_count)) {
 		port->sleeps++;
 		err =
 		    pinioni_futex_wait(&doors->bell, seen, limit); /* looked at again in any case */
 	}
 	epoch_awake(&doors->epoch);
-	if (err == -ETIMEDOUT && port_find_done(port, r, count) >= 0)
+	if (err == -ETIMEDOUT && limit == (uint64_t)SLEEP_MAX_MS * 1000000 &&
+	    port_find_done(port, r, count) >= 0)
 		port->rescued++;
 	pinioni_port_drain_ready(port);
 }

@@ -245,16 +245,21 @@ pinion_stream_error(pinion_stream s)
 
 /* ---- yielding ------------------------------------------------------------------------------- */
 
+/* It has ended, or its answer is to come from elsewhere: whoever has that must find the request as it was. */
 __attribute__((noinline, cold)) static int
 refuse(pinion_request *r)
 {
-	if (r->state >= REQUEST_ANSWERED)
-		pinioni_runtime_log(r->worker->runtime, "%s.%s yields after it has ended",
-		    r->method->deployment->name, r->method->name);
-	else
+	const struct method *m = r->method;
+
+	if (r->state == REQUEST_MISREAD)
+		return pinioni_request_fail_misread(r);
+	if (r->state == REQUEST_RUNNING)
 		pinioni_request_fail(r, -EINVAL, PINION_ORIGIN_HANDLER,
-		    "%s.%s yields, and declares no .stream", r->method->deployment->name,
-		    r->method->name);
+		    "%s.%s yields, and declares no .stream", m->deployment->name, m->name);
+	else
+		pinioni_runtime_log(r->worker->runtime,
+		    "%s.%s yields after it has ended, or put its answer off", m->deployment->name,
+		    m->name);
 	return -EINVAL;
 }
 
@@ -428,6 +433,8 @@ yield(pinion_request *r, const struct outcome *o)
 		item = ring_claim(&r->out);
 		if (item != NULL) {
 			put(r, item, o);
+			if (r->out.next % YIELDS_A_TURN == 0)
+				pinioni_worker_let_others(r->worker);
 			return 0;
 		}
 		err = wait_for_room(r);

@@ -402,6 +402,9 @@ a_deferred_answer_comes_too_late(void **state)
 	do
 		assert_late(call(leaf, "defer", 0, SHORT));
 	while (atomic_load(&started) == 0);
+	/* We gave up by our own clock: the worker has, when two turns are behind it. */
+	for (int i = 0; i < 2; i++)
+		(void)graph_i64(pinion_call(leaf, PINION_ARGS((int64_t)0)));
 	assert_int_equal(
 	    pinion_token_reply_value(graph_token, PINION_VALUE((int64_t)1)), -EALREADY);
 }
