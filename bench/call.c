@@ -5,8 +5,8 @@
  *   near cpu   caller, with its port (and up to 250 others, idle)
  *   far cpu    one worker a runtime; all but the one that is measured sleep
  *
- * Payloads  `echo` answers with as many bytes as it got, the first word counted up; `first` answers with the
- *           first word alone, so that only the argument travels. Copied: the caller's bytes are copied into
+ * Payloads  `echo` answers with as many bytes as it got, the first word counted up; `ends` answers with the
+ *           first word and the last added up, so that only the argument travels. Copied: the caller's bytes are copied into
  *           the message or the arena; loaned: they were written where they are read.
  */
 #include <stdio.h>
@@ -67,10 +67,15 @@ echo(void *replica, pinion_request *req)
 }
 
 static int
-first(void *replica, pinion_request *req)
+ends(void *replica, pinion_request *req)
 {
+	pinion_bytes given = pinion_arg_bytes(req, 0);
+	const unsigned char *at = given.data;
+
 	(void)replica;
-	return pinion_reply(req, first_word(pinion_arg_bytes(req, 0).data) + 1);
+	if (given.len < 8)
+		return pinion_fail(req, -EINVAL, "%zu bytes", given.len);
+	return pinion_reply(req, first_word(at) + first_word(at + given.len - 8) + 1);
 }
 
 #define BYTES_IN .params = PINION_PARAMS(PINION_BYTES("payload"))
@@ -83,7 +88,7 @@ static const pinion_deployment answer = {
 	    PINION_METHOD("echo", echo, BYTES_IN, .returns = PINION_RETURNS_BYTES),
 	    PINION_METHOD(
 		"echo16k", echo, BYTES_IN, .returns = PINION_RETURNS_BYTES, .result_max = ECHO_MAX),
-	    PINION_METHOD("first", first, BYTES_IN, .returns = PINION_RETURNS_U64), RIG_WHERE),
+	    PINION_METHOD("ends", ends, BYTES_IN, .returns = PINION_RETURNS_U64), RIG_WHERE),
 };
 
 /* ---- runtimes ------------------------------------------------------------------------------- */
@@ -94,17 +99,20 @@ struct side {
 	pinion_handle to;
 	const char *idle; /* NULL: as the options say */
 	unsigned replicas;
+	const char *routing; /* NULL: the default */
 	unsigned idle_ports;
 	pinion_port *ports[PORTS_MAX];
 };
 
-static unsigned replicas_next; /* for the builder */
+static const struct side *side_next; /* for the builder */
 
 static pinion_node *
 build(pinion_app *app, const pinion_config *config)
 {
 	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS(), .num_replicas = (int32_t)replicas_next);
+	return pinion_bind(app, &answer, PINION_ARGS(),
+	    .num_replicas = side_next->replicas == 0 ? 1 : (int32_t)side_next->replicas,
+	    .routing = side_next->routing);
 }
 
 static bool
@@ -113,7 +121,7 @@ start_side(struct side *s, const char *name)
 	pinion_start_options options = { .idle = s->idle };
 	bool ok = pinioni_rig_start(&s->rig, &kit, name, 1, options);
 
-	replicas_next = s->replicas == 0 ? 1 : s->replicas;
+	side_next = s;
 	ok = ok && pinioni_rig_run(&s->rig, build, 0, &s->to);
 	for (unsigned i = 0; i < s->idle_ports && ok; i++)
 		ok = pinion_port_open(s->rig.runtime, &s->ports[i]) == 0;
@@ -134,8 +142,9 @@ enum how {
 	NUMBER,
 	TEXT,
 	ECHO,
-	FIRST_COPIED,
-	FIRST_LOANED
+	ENDS_COPIED,
+	ENDS_LOANED,
+	KEYED
 };
 
 struct call_case {
@@ -144,6 +153,7 @@ struct call_case {
 	enum how how;
 	uint32_t bytes;
 	enum system_pace pace;
+	unsigned against;
 	double bound;
 	pinion_handle to;
 	unsigned char *payload;
@@ -207,7 +217,7 @@ call_echo(void *arg, uint64_t i)
 }
 
 static bool
-call_first(void *arg, uint64_t i)
+call_ends(void *arg, uint64_t i)
 {
 	const struct call_case *c = arg;
 	pinion_port *port = c->side->rig.port;
@@ -219,6 +229,21 @@ call_first(void *arg, uint64_t i)
 	r = pinion_call_on(port, c->to, PINION_ARGS(((pinion_bytes){ c->payload, c->bytes })));
 	err = pinion_result_on(port, r, &got);
 	pinion_release_on(port, r);
+	return err == 0 && got == 2 * i + 1;
+}
+
+/* Each key's calls go to one replica. */
+static bool
+call_keyed(void *arg, uint64_t i)
+{
+	const struct call_case *c = arg;
+	pinion_port *port = c->side->rig.port;
+	pinion_response r = pinion_call_with(
+	    c->to, PINION_ARGS(i), .port = port, .has_key = true, .key = i % c->side->replicas);
+	uint64_t got = 0;
+	int err = pinion_result_on(port, r, &got);
+
+	pinion_release_on(port, r);
 	return err == 0 && got == i + 1;
 }
 
@@ -228,8 +253,9 @@ turn(void *arg, struct turn *t)
 	static turn_call *const calls[] = { [NUMBER] = call_number,
 		[TEXT] = call_text,
 		[ECHO] = call_echo,
-		[FIRST_COPIED] = call_first,
-		[FIRST_LOANED] = call_first };
+		[ENDS_COPIED] = call_ends,
+		[ENDS_LOANED] = call_ends,
+		[KEYED] = call_keyed };
 	struct call_case *c = arg;
 
 	turn_drive(t, calls[c->how], c);
@@ -269,14 +295,18 @@ end_spin(void *arg)
 
 static struct side plain, ports_16 = { .idle_ports = 16 }, ports_64 = { .idle_ports = 64 },
 			  ports_250 = { .idle_ports = 250 }, yielding = { .idle = "yield" },
-			  spinning, four = { .replicas = 4 }, sixteen = { .replicas = 16 };
+			  spinning, four = { .replicas = 4 }, sixteen = { .replicas = 16 },
+			  in_turn = { .replicas = 4, .routing = "round_robin" },
+			  by_key = { .replicas = 4, .routing = "by_key" },
+			  nearest = { .replicas = 4, .routing = "local" };
 
 static struct {
 	struct side *side;
 	const char *name;
 } sides[] = { { &plain, "plain" }, { &ports_16, "ports-16" }, { &ports_64, "ports-64" },
 	{ &ports_250, "ports-250" }, { &yielding, "yield" }, { &four, "four" },
-	{ &sixteen, "sixteen" } };
+	{ &sixteen, "sixteen" }, { &in_turn, "in-turn" }, { &by_key, "by-key" },
+	{ &nearest, "nearest" } };
 
 /* Then .bytes and what else there is. */
 #define CASE(label_, name_, side_, how_, ...) \
@@ -284,34 +314,43 @@ static struct {
 		.label = (label_), .name = (name_), .side = (side_), .how = (how_), __VA_ARGS__ \
 	}
 
+enum {
+	THE_CALL = 2 /* its system's index: behind the floor and the raw pair */
+};
+
+#define AGAINST_A_CALL .bytes = 8, .against = THE_CALL, .bound = 1.1
+
 static struct call_case cases[] = {
 	CASE("call, 8 bytes", "call", &plain, NUMBER, .bytes = 8, .bound = 1.15),
 	CASE("call, 30 bytes (str)", "str", &plain, TEXT, .bytes = STR_BYTES),
 	CASE("64 bytes there and back", "echo", &plain, ECHO, .bytes = 64),
-	CASE("1 KiB there and back", "echo", &plain, ECHO, .bytes = 1024, .bound = 2.2),
+	CASE("1 KiB there and back", "echo", &plain, ECHO, .bytes = 1024),
 	CASE("16 KiB there and back", "echo", &plain, ECHO, .bytes = ECHO_MAX, .pace = CALLS_US),
-	CASE("64 bytes there, copied", "copied", &plain, FIRST_COPIED, .bytes = 64),
-	CASE("1 KiB there, copied", "copied", &plain, FIRST_COPIED, .bytes = 1024),
-	CASE("64 KiB there, copied", "copied", &plain, FIRST_COPIED, .bytes = 65536,
+	CASE("64 bytes there, copied", "copied", &plain, ENDS_COPIED, .bytes = 64),
+	CASE("1 KiB there, copied", "copied", &plain, ENDS_COPIED, .bytes = 1024),
+	CASE("64 KiB there, copied", "copied", &plain, ENDS_COPIED, .bytes = 65536,
 	    .pace = CALLS_US),
-	CASE("1 MiB there, copied", "copied", &plain, FIRST_COPIED, .bytes = PAYLOAD_MAX,
+	CASE("1 MiB there, copied", "copied", &plain, ENDS_COPIED, .bytes = PAYLOAD_MAX,
 	    .pace = CALLS_SLOW),
-	CASE("64 bytes there, loaned", "loaned", &plain, FIRST_LOANED, .bytes = 64),
-	CASE("1 KiB there, loaned", "loaned", &plain, FIRST_LOANED, .bytes = 1024),
-	CASE("64 KiB there, loaned", "loaned", &plain, FIRST_LOANED, .bytes = 65536),
-	CASE("1 MiB there, loaned", "loaned", &plain, FIRST_LOANED, .bytes = PAYLOAD_MAX),
+	CASE("64 bytes there, loaned", "loaned", &plain, ENDS_LOANED, .bytes = 64),
+	CASE("1 KiB there, loaned", "loaned", &plain, ENDS_LOANED, .bytes = 1024),
+	CASE("64 KiB there, loaned", "loaned", &plain, ENDS_LOANED, .bytes = 65536),
+	CASE("1 MiB there, loaned", "loaned", &plain, ENDS_LOANED, .bytes = PAYLOAD_MAX),
 	CASE("beside 16 idle ports", "ports-16", &ports_16, NUMBER, .bytes = 8),
 	CASE("beside 64 idle ports", "ports-64", &ports_64, NUMBER, .bytes = 8, .bound = 1.25),
 	CASE("beside 250 idle ports", "ports-250", &ports_250, NUMBER, .bytes = 8),
 	CASE("idle strategy yield", "yield", &yielding, NUMBER, .bytes = 8),
 	CASE("idle strategy spin", "spin", &spinning, NUMBER, .bytes = 8),
-	CASE("4 replicas, least loaded", "replicas-4", &four, NUMBER, .bytes = 8),
-	CASE("16 replicas, least loaded", "replicas-16", &sixteen, NUMBER, .bytes = 8),
+	CASE("4 replicas, least loaded", "replicas-4", &four, NUMBER, AGAINST_A_CALL),
+	CASE("16 replicas, least loaded", "replicas-16", &sixteen, NUMBER, AGAINST_A_CALL),
+	CASE("4 replicas, in turn", "replicas-4-in-turn", &in_turn, NUMBER, AGAINST_A_CALL),
+	CASE("4 replicas, by key", "replicas-4-by-key", &by_key, KEYED, AGAINST_A_CALL),
+	CASE("4 replicas, local", "replicas-4-local", &nearest, NUMBER, AGAINST_A_CALL),
 };
 
 enum {
 	CASES = sizeof cases / sizeof cases[0],
-	SYSTEMS = CASES + 2
+	SYSTEMS = CASES + THE_CALL
 };
 
 static const char *
@@ -322,10 +361,11 @@ method_of(const struct call_case *c)
 		return "text";
 	case ECHO:
 		return c->bytes > 1024 ? "echo16k" : "echo";
-	case FIRST_COPIED:
-	case FIRST_LOANED:
-		return "first";
+	case ENDS_COPIED:
+	case ENDS_LOANED:
+		return "ends";
 	case NUMBER:
+	case KEYED:
 		break;
 	}
 	return NULL;
@@ -340,10 +380,10 @@ prepare(struct call_case *c)
 	if (c->side == &spinning)
 		return true; /* started with its turn */
 	c->to = method == NULL ? c->side->to : pinion_method_of(c->side->to, method);
-	if (c->how < ECHO)
+	if (method == NULL || c->how == TEXT)
 		return true;
 	c->payload =
-	    c->how == FIRST_LOANED ? pinion_loan(c->side->rig.port, c->bytes) : malloc(c->bytes);
+	    c->how == ENDS_LOANED ? pinion_loan(c->side->rig.port, c->bytes) : malloc(c->bytes);
 	if (c->payload != NULL)
 		memset(c->payload, 'x', c->bytes);
 	return c->payload != NULL;
@@ -352,7 +392,7 @@ prepare(struct call_case *c)
 static void
 forget(struct call_case *c)
 {
-	if (c->how == FIRST_LOANED && c->payload != NULL)
+	if (c->how == ENDS_LOANED && c->payload != NULL)
 		pinion_loan_end(c->side->rig.port, c->payload);
 	else
 		free(c->payload);
@@ -366,11 +406,42 @@ system_of(struct call_case *c)
 		.system = "pinion",
 		.payload_bytes = c->bytes,
 		.pace = c->pace,
+		.against = c->against,
 		.bound = c->bound,
 		.begin = c->side == &spinning ? begin_spin : NULL,
 		.turn = turn,
 		.end = c->side == &spinning ? end_spin : end,
 		.arg = c };
+}
+
+/* The tail of a call beside the floor's. */
+static bool
+add_tail(struct report *r)
+{
+	bool ok = true;
+
+	for (enum placement p = 0; p < PLACED_MIXED && ok; p++) {
+		const char *placement = pinioni_placement_name(p);
+		const struct row *floor = pinioni_report_find(r, "floor", placement);
+		const struct row *call = pinioni_report_find(r, "call", placement);
+
+		if (floor == NULL || call == NULL)
+			continue;
+		ok = pinioni_report_add(r,
+		    &(struct row){ .name = "p99.9 of a call, against F's",
+			.case_name = "tail",
+			.system = "pinion",
+			.placement = placement,
+			.payload_bytes = 8,
+			.samples = call->samples,
+			.value = call->p999,
+			.unit = "ns",
+			.ratio = call->p999 / floor->p999,
+			.against = call->against,
+			.rounds = call->rounds,
+			.bound = 1.5 });
+	}
+	return ok;
 }
 
 static bool
@@ -385,7 +456,8 @@ measure(struct report *report)
 		ok = prepare(&cases[i]);
 		systems[SYSTEMS - CASES + i] = system_of(&cases[i]);
 	}
-	ok = ok && pinioni_suite_run(report, systems, SYSTEMS) && pinioni_report_print(report);
+	ok = ok && pinioni_suite_run(report, systems, SYSTEMS) && add_tail(report) &&
+	    pinioni_report_print(report);
 	for (unsigned i = 0; i < CASES; i++)
 		forget(&cases[i]);
 	for (unsigned i = 0; i < sizeof sides / sizeof sides[0]; i++)

@@ -16,12 +16,16 @@ usage() {
 }
 
 options=()
+quick=false
 peers=false
 plot=false
 aeron=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--quick) options+=(--quick) ;;
+	--quick)
+		quick=true
+		options+=(--quick)
+		;;
 	--peers) peers=true ;;
 	--aeron)
 		[ -d "${2-}" ] || usage
@@ -68,7 +72,9 @@ for program in "${programs[@]}"; do
 	document=$results/$(basename "$program").json
 	documents+=("$document")
 	echo "bench: ${#documents[@]} of ${#programs[@]}, $(basename "$program")" >&2
-	"$program" --json --commit="$commit" --hgrm="$results/hgrm" "${options[@]}" >"$document"
+	own=()
+	if [ "$(basename "$program")" = peers ] && ! $quick; then own=("--payload=64,1024"); fi
+	"$program" --json --commit="$commit" --hgrm="$results/hgrm" "${options[@]}" "${own[@]}" >"$document"
 done
 "$built/bench/collect" --output="$results/results.json" "${documents[@]}"
 if $plot; then bench/plot/draw.sh "$results"; fi

@@ -8,8 +8,8 @@
  *
  * Why       As in a lane, an item that is a scalar is one line, and its own word says that it is there. The
  *           reader says in batches what it has taken, so that the producer is `window` ahead at most.
- * Threads   ring_tx belongs to the producer's worker, ring_rx to the reader: the thread that called, or a
- *           handler that the stream was piped to. ring_close: the reader and the ring's owner.
+ * Threads   ring_tx belongs to the producer's worker, ring_rx to the reader: the thread that called, or
+ *           the calling handler's. ring_close: the reader and the ring's owner.
  * Progress  All calls are wait-free. Who finds no item or no room waits elsewhere: core/stream.c.
  * Memory    In the block of the caller's arena that its call reserved; given back when the call is DONE. The
  *           producer checks window and stride against the block's size and keeps them privately.

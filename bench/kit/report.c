@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench/kit/machine.h"
 #include "bench/kit/table.h"
@@ -27,6 +28,19 @@ pinioni_report_add(struct report *r, const struct row *row)
 		r->rows[r->count].bench = r->kit->bench;
 	r->count++;
 	return true;
+}
+
+const struct row *
+pinioni_report_find(const struct report *r, const char *case_name, const char *placement)
+{
+	for (unsigned i = r->count; i-- != 0;) {
+		const struct row *row = &r->rows[i];
+
+		if (strcmp(row->case_name, case_name) == 0 && row->placement != NULL &&
+		    strcmp(row->placement, placement) == 0)
+			return row;
+	}
+	return NULL;
 }
 
 void

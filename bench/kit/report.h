@@ -17,6 +17,9 @@ struct report {
 /* The row is copied, its texts are not. False: no memory. */
 bool pinioni_report_add(struct report *r, const struct row *row)
     __attribute__((warn_unused_result));
+/* The last row added of that case and placement; NULL: there is none. Good until another is added. */
+const struct row *pinioni_report_find(
+    const struct report *r, const char *case_name, const char *placement);
 /* To stdout, in the form that was asked for. False: no memory, or there is no row. */
 bool pinioni_report_print(const struct report *r) __attribute__((warn_unused_result));
 void pinioni_report_free(struct report *r);

@@ -38,20 +38,22 @@ pinioni_row_json(const struct row *row)
 {
 	return json_pack(
 	    "{s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:f, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
-	    "s:o, s:o, s:o, s:b, s:b}",
+	    "s:o, s:o, s:s?, s:o, s:o, s:b, s:b}",
 	    "bench", row->bench, "name", row->name, "case", row->case_name, "system", row->system,
 	    "placement", row->placement, "payload_bytes", (json_int_t)row->payload_bytes, "samples",
 	    (json_int_t)row->samples, "value", row->value, "unit", row->unit, "each",
 	    number(row->each), "p50_ns", number(row->p50), "p99_ns", number(row->p99), "p999_ns",
 	    number(row->p999), "p9999_ns", number(row->p9999), "max_ns", number(row->max),
-	    "rate_per_s", number(row->rate), "ratio", number(row->ratio), "bound",
-	    number(row->bound), "bounds_value", row->bounds_value, "is_rate", row->is_rate);
+	    "rate_per_s", number(row->rate), "ratio", number(row->ratio), "against", row->against,
+	    "rounds", number(row->rounds), "bound", number(row->bound), "bounds_value",
+	    row->bounds_value, "is_rate", row->is_rate);
 }
 
 static bool
 read_texts(json_t *document, struct row *row, json_error_t *why)
 {
 	row->placement = json_string_value(json_object_get(document, "placement")); /* or null */
+	row->against = json_string_value(json_object_get(document, "against"));
 	return json_unpack_ex(document, why, 0, "{s:s, s:s, s:s, s:s, s:s}", "bench", &row->bench,
 		   "name", &row->name, "case", &row->case_name, "system", &row->system, "unit",
 		   &row->unit) == 0;
@@ -110,6 +112,7 @@ bool
 pinioni_row_read(json_t *document, struct row *row, json_error_t *why)
 {
 	*row = (struct row){ .samples = 0 };
+	row->rounds = (unsigned)json_number_value(json_object_get(document, "rounds"));
 	return read_texts(document, row, why) && read_counts(document, row, why) &&
 	    read_numbers(document, row, why);
 }

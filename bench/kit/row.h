@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 enum {
+	ROW_ROUNDS_MIN = 20, /* with less there is no verdict on a bound */
 	ROW_JSON_FLAGS = JSON_INDENT(2) | JSON_REAL_PRECISION(6) /* how documents are written */
 };
 
@@ -31,9 +32,11 @@ struct row {
 	double p50, p99, p999, p9999, max; /* ns */
 	double rate;                       /* a second */
 	double ratio;
-	double bound;      /* on the ratio */
-	bool bounds_value; /* on the value instead, in its unit */
-	bool is_rate;      /* more is better: the bound is the least */
+	const char *against; /* whose row the ratio is to; NULL: as the name says */
+	unsigned rounds;     /* that the ratio is a median over; 0: it is none */
+	double bound;        /* on the ratio */
+	bool bounds_value;   /* on the value instead, in its unit */
+	bool is_rate;        /* more is better: the bound is the least */
 };
 
 /* Of a unit of time; 1 of others: then percentiles are shown in ns. */

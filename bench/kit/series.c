@@ -67,8 +67,9 @@ pinioni_series_add(
 	s->placed[s->rounds++] = before == after ? after : PLACED_MIXED;
 }
 
-static double
-ratio_to(const struct series *s, const struct series *other, enum placement placed, double *room)
+static void
+compare(const struct series *s, const struct series *other, enum placement placed, double *room,
+    struct summary *out)
 {
 	size_t count = 0;
 
@@ -76,7 +77,8 @@ ratio_to(const struct series *s, const struct series *other, enum placement plac
 		if (s->placed[r] == placed && other->placed[r] == placed)
 			room[count++] = s->middle_ns[r] / other->middle_ns[r];
 	median_sort(room, count);
-	return quantile(room, count, 0.5);
+	out->ratio = quantile(room, count, 0.5);
+	out->rounds = (unsigned)count;
 }
 
 /* The rows of `all`, `width` a round, of the rounds that had the placement; sorted. */
@@ -111,7 +113,7 @@ pinioni_series_summarise(
 	*out = (struct summary){ .blocks = 0 };
 	if (room == NULL)
 		return false;
-	out->ratio = ratio_to(s, other, placed, room);
+	compare(s, other, placed, room, out);
 	count = gather(s, placed, s->raw_ns, 1, room);
 	out->raw_ns = quantile(room, count, 0.5);
 	count = out->blocks = gather(s, placed, s->blocks_ns, s->size.blocks, room);

@@ -36,6 +36,7 @@ struct summary {
 	double raw_ns;                     /* median probe */
 	double middle_ns;                  /* median block, a call */
 	double ratio;                      /* to the other; 0: no round in common */
+	unsigned rounds;                   /* in common */
 	double p50, p99, p999, p9999, max; /* of singles, or of blocks when there are none */
 };
 

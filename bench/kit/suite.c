@@ -59,7 +59,8 @@ run_rounds(struct kit *k, const struct system *systems, struct series *series, u
 }
 
 static bool
-add_row(struct report *r, const struct system *s, const struct summary *sum, enum placement p)
+add_row(struct report *r, const struct system *s, const char *against, const struct summary *sum,
+    enum placement p)
 {
 	struct row row = { .name = s->name,
 		.case_name = s->case_name,
@@ -77,6 +78,8 @@ add_row(struct report *r, const struct system *s, const struct summary *sum, enu
 		.each = s->parts == 0 ? 0 : sum->middle_ns / s->parts,
 		.rate = 1e9 / sum->middle_ns,
 		.ratio = sum->ratio,
+		.against = against,
+		.rounds = sum->rounds,
 		.bound = s->bound };
 
 	if (s->is_rate) {
@@ -121,7 +124,8 @@ add_rows(
 			ok = pinioni_series_summarise(
 			    &series[i], &series[systems[i].against], p, &sum);
 			if (ok && sum.blocks != 0)
-				ok = add_row(r, &systems[i], &sum, p);
+				ok = add_row(
+				    r, &systems[i], systems[systems[i].against].name, &sum, p);
 			if (ok && sum.singles != 0 && !systems[i].is_rate &&
 			    r->kit->options.hgrm != NULL)
 				ok = write_hgrm(r->kit, &systems[i], &series[i], p);

@@ -33,6 +33,7 @@ static void
 print_bound(const struct row *row)
 {
 	double figure = row->bounds_value ? row->value : row->ratio;
+	bool few = row->rounds != 0 && row->rounds < ROW_ROUNDS_MIN;
 	bool met = row->is_rate ? figure >= row->bound : figure <= row->bound;
 
 	printf("   %s ", row->is_rate ? ">=" : "<=");
@@ -40,7 +41,7 @@ print_bound(const struct row *row)
 		printf("%g %s", row->bound, row->unit);
 	else
 		printf("%.2f", row->bound);
-	printf(" %s", met ? "ok" : "over");
+	printf(" %s", few ? "(few rounds)" : met ? "ok" : "over");
 }
 
 static void
@@ -60,7 +61,7 @@ print_row(const struct row *row)
 	print_time(row->p99, row->unit, 8);
 	print_time(row->p999, row->unit, 8);
 	print_time(row->max, row->unit, 9);
-	if (row->bound != 0)
+	if (row->bound != 0 && (row->bounds_value || row->ratio != 0))
 		print_bound(row);
 	printf("\n");
 }

@@ -205,10 +205,11 @@ serve(void *started, uint64_t count)
 	while (count-- != 0 && ok) {
 		natsMsg *m = take(s, &s->far, message);
 
+		if (m == NULL)
+			return;
 		message[0]++;
-		ok = m != NULL &&
-		    natsConnection_Publish(
-			s->far.connection, natsMsg_GetReply(m), message, (int)s->bytes) == NATS_OK;
+		ok = natsConnection_Publish(
+			 s->far.connection, natsMsg_GetReply(m), message, (int)s->bytes) == NATS_OK;
 		natsMsg_Destroy(m);
 	}
 }

@@ -265,20 +265,34 @@ table_fill(struct table *t, const struct peer *const *peers, unsigned count, boo
 		}
 }
 
-/* ---- the bound ------------------------------------------------------------------------------ */
+/* ---- the bounds ----------------------------------------------------------------------------- */
 
-/* Requests a second, with 8 bytes, of the quickest of those peers; 0: there is none. */
-static double
-best_rate(const struct report *r, const char *placement, bool (*is_of)(const struct row *row))
+/* Of whom and what the best is looked for. */
+struct wanted {
+	const char *placement;
+	unsigned bytes;
+	bool is_rate;
+	bool (*is_of)(const struct row *row);
+};
+
+static bool
+is_better(const struct row *row, const struct row *than)
 {
-	double best = 0;
+	return than == NULL || (row->is_rate ? row->rate > than->rate : row->value < than->value);
+}
+
+/* NULL: there is none. */
+static const struct row *
+best_of(const struct report *r, const struct wanted *w)
+{
+	const struct row *best = NULL;
 
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct row *row = &r->rows[i];
 
-		if (row->is_rate && row->payload_bytes == 8 && is_of(row) &&
-		    strcmp(row->placement, placement) == 0 && row->rate > best)
-			best = row->rate;
+		if (row->is_rate == w->is_rate && row->payload_bytes == w->bytes && w->is_of(row) &&
+		    strcmp(row->placement, w->placement) == 0 && is_better(row, best))
+			best = row;
 	}
 	return best;
 }
@@ -286,43 +300,87 @@ best_rate(const struct report *r, const char *placement, bool (*is_of)(const str
 static bool
 is_pinion(const struct row *row)
 {
+	return strcmp(row->system, pinioni_peers_pinion[0].name) == 0 ||
+	    strcmp(row->system, pinioni_peers_pinion[1].name) == 0;
+}
+
+/* As its peers are asked: a number is ours alone. */
+static bool
+is_pinion_by_bytes(const struct row *row)
+{
 	return strcmp(row->system, pinioni_peers_pinion[1].name) == 0;
+}
+
+static const struct peer *
+peer_of(const struct row *row)
+{
+	for (unsigned i = 0; pinioni_peers_built[i] != NULL; i++)
+		for (const struct peer *p = pinioni_peers_built[i]; p->name != NULL; p++)
+			if (strcmp(row->system, p->name) == 0)
+				return p;
+	return NULL;
+}
+
+static bool
+is_peer(const struct row *row)
+{
+	return peer_of(row) != NULL;
 }
 
 static bool
 is_answered(const struct row *row)
 {
-	for (unsigned i = 0; pinioni_peers_built[i] != NULL; i++)
-		for (const struct peer *p = pinioni_peers_built[i]; p->name != NULL; p++)
-			if (p->has_answers && strcmp(row->system, p->name) == 0)
-				return true;
-	return false;
+	const struct peer *p = peer_of(row);
+
+	return p != NULL && p->has_answers;
 }
 
-/* Pipelined, Pinion is to answer more requests a second than any peer that answers requests. */
+/* Ours against theirs, when both are there. False: no memory. */
 static bool
-add_bound(struct report *r)
+add_bound(struct report *r, const struct row *ours, const struct row *best, struct row bound)
+{
+	if (ours == NULL || best == NULL)
+		return true;
+	bound.system = "pinion";
+	bound.placement = ours->placement;
+	bound.payload_bytes = ours->payload_bytes;
+	bound.is_rate = ours->is_rate;
+	bound.against = best->name;
+	bound.rounds = ours->rounds < best->rounds ? ours->rounds : best->rounds;
+	bound.value = ours->is_rate ? ours->rate / best->rate : ours->value / best->value;
+	bound.ratio = bound.value;
+	bound.unit = "times";
+	bound.bound = 1;
+	return pinioni_report_add(r, &bound);
+}
+
+/* One at a time Pinion is to take no longer than the quickest of all; pipelined, to answer more requests a second
+ * than any that answers requests. */
+static bool
+add_bounds(struct report *r)
 {
 	bool ok = true;
 
 	for (enum placement p = 0; p < PLACED_MIXED && ok; p++) {
-		const char *placement = pinioni_placement_name(p);
-		double ours = best_rate(r, placement, is_pinion);
-		double best = best_rate(r, placement, is_answered);
+		struct wanted w = { .placement = pinioni_placement_name(p), .bytes = 8 };
+		const struct row *ours;
 
-		if (ours == 0 || best == 0)
-			continue;
-		ok = pinioni_report_add(r,
-		    &(struct row){ .name = "Pinion x32 to the best that answers",
-			.case_name = "pipelined-bound",
-			.system = "pinion",
-			.placement = placement,
-			.payload_bytes = 8,
-			.value = ours / best,
-			.unit = "times",
-			.ratio = ours / best,
-			.bound = 1,
-			.is_rate = true });
+		for (unsigned b = 0; b < choice.payload_count && ok; b++) {
+			w.bytes = choice.payloads[b];
+			w.is_of = is_pinion;
+			ours = best_of(r, &w);
+			w.is_of = is_peer;
+			ok = add_bound(r, ours, best_of(r, &w),
+			    (struct row){ .name = "Pinion to the quickest of all",
+				.case_name = "echo-bound" });
+		}
+		w = (struct wanted){ w.placement, 8, true, is_pinion_by_bytes };
+		ours = best_of(r, &w);
+		w.is_of = is_answered;
+		ok = ok &&
+		    add_bound(r, ours, best_of(r, &w),
+			(struct row){ .name = "Pinion x32 to the best that answers",
+			    .case_name = "pipelined-bound" });
 	}
 	return ok;
 }
@@ -350,7 +408,7 @@ measure(struct report *report)
 		t.systems[t.system_count++] = (struct system)SYSTEM_RAW_PAIR(&kit);
 		table_fill(&t, peers, count, false);
 		table_fill(&t, peers, count, true);
-		ok = pinioni_suite_run(report, t.systems, t.system_count) && add_bound(report) &&
+		ok = pinioni_suite_run(report, t.systems, t.system_count) && add_bounds(report) &&
 		    pinioni_report_print(report);
 	}
 	table_free(&t);
