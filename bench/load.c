@@ -35,7 +35,7 @@ enum {
 	WARM_PART = 10,       /* a tenth of a segment is not counted: the queue is empty at first */
 	ROUNDS_A_SEGMENT = 5, /* of --rounds: segments are long */
 	COUNTED = ARRIVALS - ARRIVALS / WARM_PART,
-	DISTURBED_NS = 100000, /* that caller and worker waited for their cpus, together */
+	DISTURBED_PART = 100, /* caller and worker together waited that part of it for their cpus */
 	CALLS_MAX = 1024, /* slots and cells: more than a segment's arrivals, so none is refused */
 	SERVERS_MAX = 4,
 	HARVEST = 16,
@@ -333,7 +333,8 @@ enum figure {
 /* All segments of a service at a load. */
 struct point {
 	unsigned rounds;
-	enum placement *placed;   /* one a round; PLACED_MIXED: moved or disturbed, not used */
+	enum placement *placed;   /* one a round; PLACED_MIXED: moved, not used */
+	bool *calm;               /* one a round: nothing disturbed it */
 	double *ratio;            /* one a round: of p99 */
 	double *figures[FIGURES]; /* COUNTED a round; ns */
 	char label[FIGURES][48], name[32];
@@ -348,6 +349,7 @@ point_init(struct point *p, const struct service *s, unsigned load)
 	bool ok = true;
 
 	p->placed = calloc(rounds_max, sizeof *p->placed);
+	p->calm = calloc(rounds_max, sizeof *p->calm);
 	p->ratio = calloc(rounds_max, sizeof *p->ratio);
 	for (enum figure f = 0; f < FIGURES; f++) {
 		p->figures[f] = calloc(rounds_max, COUNTED * sizeof *p->figures[f]);
@@ -357,13 +359,14 @@ point_init(struct point *p, const struct service *s, unsigned load)
 	(void)snprintf(p->label[FIGURE_PINION], sizeof p->label[0], "%s, at %u %%", s->label, load);
 	(void)snprintf(p->label[FIGURE_IDEAL], sizeof p->label[0], "  ideal queue, at %u %%", load);
 	(void)snprintf(p->label[FIGURE_LATE], sizeof p->label[0], "  sent late, at %u %%", load);
-	return ok && p->placed != NULL && p->ratio != NULL;
+	return ok && p->placed != NULL && p->calm != NULL && p->ratio != NULL;
 }
 
 static void
 point_deinit(struct point *p)
 {
 	free(p->placed);
+	free(p->calm);
 	free(p->ratio);
 	for (enum figure f = 0; f < FIGURES; f++)
 		free(p->figures[f]);
@@ -390,8 +393,8 @@ point_add(struct point *p, const struct segment *g, const double raw_ns[2])
 
 	(void)keep_figure(p, FIGURE_LATE, g->late);
 	p->ratio[p->rounds] = pinion / ideal;
-	p->placed[p->rounds++] =
-	    before == after && g->waited_ns <= DISTURBED_NS ? after : PLACED_MIXED;
+	p->calm[p->rounds] = (double)g->waited_ns <= g->due[ARRIVALS - 1] / DISTURBED_PART;
+	p->placed[p->rounds++] = before == after ? after : PLACED_MIXED;
 }
 
 static bool
@@ -417,14 +420,20 @@ measure_segment(unsigned service, unsigned load, unsigned round)
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
-/* Of the rounds that had the placement: `width` values each. Returns how many. */
+static bool
+is_used(const struct point *p, unsigned round, enum placement placed)
+{
+	return p->placed[round] == placed && p->calm[round];
+}
+
+/* Of the rounds that had the placement, undisturbed: `width` values each. Returns how many. */
 static size_t
 gather(const struct point *p, enum placement placed, const double *all, unsigned width, double *to)
 {
 	size_t count = 0;
 
 	for (unsigned r = 0; r < p->rounds; r++)
-		if (p->placed[r] == placed) {
+		if (is_used(p, r, placed)) {
 			memcpy(&to[count], &all[r * width], width * sizeof *to);
 			count += width;
 		}
@@ -450,6 +459,27 @@ add_figure(struct report *r, const struct point *p, enum placement placed, enum 
 	return count == 0 || pinioni_report_add(r, &row);
 }
 
+/* The same ratio over all segments, those that were disturbed among them. */
+static bool
+add_unfiltered(
+    struct report *r, const struct point *p, enum placement placed, struct row row, double *room)
+{
+	size_t count = 0;
+
+	for (unsigned i = 0; i < p->rounds; i++)
+		if (p->placed[i] == placed)
+			room[count++] = p->ratio[i];
+	median_sort(room, count);
+	row.name = "the same, disturbed segments too";
+	row.system = "pinion";
+	row.unit = "times";
+	row.against = p->label[FIGURE_IDEAL];
+	row.rounds = (unsigned)count;
+	row.samples = count;
+	row.ratio = row.value = quantile(room, count, 0.5);
+	return count == 0 || pinioni_report_add(r, &row);
+}
+
 static bool
 add_rows(struct report *r, unsigned service, unsigned load, enum placement placed, double *room)
 {
@@ -464,10 +494,13 @@ add_rows(struct report *r, unsigned service, unsigned load, enum placement place
 
 	median_sort(room, rounds);
 	pinion.ratio = quantile(room, rounds, 0.5);
+	pinion.against = p->label[FIGURE_IDEAL];
+	pinion.rounds = (unsigned)rounds;
 	pinion.bound = loads[load] == LOAD_OF_BOUND ? s->bound : 0;
 	return add_figure(r, p, placed, FIGURE_PINION, pinion, room) &&
 	    add_figure(r, p, placed, FIGURE_IDEAL, row, room) &&
-	    add_figure(r, p, placed, FIGURE_LATE, row, room);
+	    add_figure(r, p, placed, FIGURE_LATE, row, room) &&
+	    (pinion.bound == 0 || add_unfiltered(r, p, placed, row, room));
 }
 
 /* So much of all segments is behind the other rows. */
@@ -485,7 +518,7 @@ add_used(struct report *r)
 
 		row.samples += p->rounds;
 		for (unsigned k = 0; k < p->rounds; k++)
-			used += p->placed[k] != PLACED_MIXED;
+			used += p->placed[k] != PLACED_MIXED && p->calm[k];
 	}
 	row.value = 100.0 * used / (double)row.samples;
 	return pinioni_report_add(r, &row);

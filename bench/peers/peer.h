@@ -31,10 +31,10 @@ enum {
 };
 
 struct peer_setup {
-	uint32_t bytes;    /* of each message, a multiple of 8 */
-	uint64_t limit;    /* ticks that one wait may take */
-	uint64_t limit_ms; /* the same, for those who are told */
-	int far_cpu;       /* for the peer's own threads */
+	uint32_t bytes;        /* of each message, a multiple of 8 */
+	uint64_t limit;        /* ticks that one wait may take */
+	uint64_t limit_ms;     /* the same, for those who are told */
+	int near_cpu, far_cpu; /* for the peer's own threads */
 };
 
 struct peer {

@@ -55,6 +55,7 @@ setup_of(uint32_t bytes)
 	return (struct peer_setup){ .bytes = bytes,
 		.limit = (uint64_t)(LIMIT_MS * 1e6 * kit.ticks.per_ns),
 		.limit_ms = LIMIT_MS,
+		.near_cpu = kit.cpus[CPU_NEAR],
 		.far_cpu = kit.cpus[CPU_FAR] };
 }
 
