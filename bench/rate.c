@@ -6,7 +6,6 @@
  *   far cpu    one worker
  *
  *   raw lanes  messages one way, answers the other (kit/rawlane.h): what a pipelined call cannot be quicker than.
- *              Also answered by an exchange each, as the runtime completes a call
  *   in order   the oldest result is read, whichever is there already
  *   harvested  tagged calls; pinion_harvest says which have ended, 16 at a time
  *   callers    so many threads, each with its port and its 32 calls. There are two cpus, so they share the near
@@ -117,8 +116,7 @@ call_raw(void *arg, uint64_t i)
 	const struct pipeline *p = arg;
 	bool right = i < p->outstanding || rawlane_take(&lanes, i + 1 - p->outstanding);
 
-	rawlane_send(&lanes, i + 1);
-	return right;
+	return rawlane_send(&lanes, i + 1) && right;
 }
 
 static unsigned
@@ -160,29 +158,17 @@ answer_raw(void *count)
 	(void)rawlane_answer(&lanes, *(const uint64_t *)count); /* near counts what is missing */
 }
 
-static void
-run_raw(struct pipeline *p, struct turn *t, bool by_exchange)
+static bool
+turn_raw(void *arg, struct turn *t)
 {
+	struct pipeline *p = arg;
 	uint64_t count = turn_calls(&t->size);
 
-	rawlane_reset(&lanes, by_exchange, kit.lines.limit);
+	rawlane_reset(&lanes, kit.lines.limit);
 	pinioni_far_begin(&kit.far, answer_raw, &count);
 	turn_drive(t, call_raw, p);
 	t->wrong += drain_raw(p, count);
 	pinioni_far_end(&kit.far);
-}
-
-static bool
-turn_raw(void *arg, struct turn *t)
-{
-	run_raw(arg, t, false);
-	return true;
-}
-
-static bool
-turn_raw_exchange(void *arg, struct turn *t)
-{
-	run_raw(arg, t, true);
 	return true;
 }
 
@@ -315,7 +301,6 @@ static struct crowd crowds[CROWDS];
 /* Each way of a pipeline has a system for each depth, in this order behind the floor. */
 enum way {
 	WAY_RAW,
-	WAY_RAW_EXCHANGE,
 	WAY_IN_ORDER,
 	WAY_HARVESTED,
 	WAYS
@@ -327,8 +312,6 @@ static const struct {
 	double bound; /* with 32 outstanding */
 } ways[WAYS] = {
 	[WAY_RAW] = { "raw lanes", "lanes", "baseline", turn_raw, 0 },
-	[WAY_RAW_EXCHANGE] = { "raw, by exchange", "lanes-exchange", "baseline", turn_raw_exchange,
-	    0 },
 	[WAY_IN_ORDER] = { "in order", "in-order", "pinion", turn_in_order, 0.3 },
 	[WAY_HARVESTED] = { "harvested", "harvested", "pinion", turn_harvested, 0.3 },
 };

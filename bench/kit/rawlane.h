@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/kit/rawlane.h - two lanes without the model, many messages under way at once: the baseline of rates.
+ * bench/kit/rawlane.h - two of the runtime's lanes without the model, many messages under way at once: the baseline of
+ * rates.
  *
- *   near  there[n] := message, then its ticket ... takes back[n]
- *   far   takes there[n], copies it               back[n] := answer, then its ticket
+ *   near  pushes message n to `there` ... takes answer n from `back`
+ *   far   takes it, copies it             pushes the answer
  *
  * Why       rawpair.h has one call under way, and so measures lines that cross. With many under way the
- *           crossings overlap: what is left is writing and reading cells, 64 bytes each as a lane's and a slot's.
- *           One message at a time, without batches, as calls are.
- * Answers   Are sent by a store, which leaves many lines on their way at once; or by an exchange, as the runtime
- *           completes a slot: each then waits for its line, and the rate is a quarter from 16 outstanding on
- *           (129 and 31 M/s), although with one under way it is the same.
- * Bound     A cell is written again when the message before it has been answered: RAWLANE_CELLS outstanding at
- *           most, and no head to publish.
- * Threads   One near and one far thread at a time. A poll that does not find its cell at once is paced as
- *           pingpong's.
- *
- * Edges     (release -> acquire: what becomes safe)
- *   W  ticket   send -> take   the message, the answer
+ *           crossings overlap: what is left is writing and reading cells. It is shm/lane.h itself, so that a
+ *           better lane raises the bar too. One message at a time, as calls are.
+ * Settling  What was taken is said when nothing more is there, as a worker does at the end of a turn, and every
+ *           quarter of a lane at the latest.
+ * Threads   One near and one far thread at a time, each with ends on lines of its own. A poll that does not find its
+ *           cell at once is paced as pingpong's.
  */
 #ifndef PINION_BENCH_KIT_RAWLANE_H
 #define PINION_BENCH_KIT_RAWLANE_H
@@ -25,91 +20,119 @@
 #include <string.h>
 
 #include "bench/kit/pingpong.h"
+#include "shm/lane.h"
 
 enum {
 	RAWLANE_CELLS = 1024 /* as many as a lane has */
 };
 
 struct rawlane {
-	struct rawlane_cell {
-		alignas(64) _Atomic uint64_t ticket; /* W sender  R taker   edge W */
-		uint64_t words[7];                   /* W sender  R taker, after edge W */
-	} cells[RAWLANE_CELLS];
+	alignas(64) struct cell cells[RAWLANE_CELLS];
+	struct lane_head head;
+};
+
+/* What one side has. */
+struct rawlane_ends {
+	alignas(64) struct lane_tx tx;
+	struct lane_rx rx;
 };
 
 struct rawlanes {
 	struct rawlane there, back;
+	struct rawlane_ends near, far;
 	struct pingpong pace; /* of their polls */
-	bool by_exchange;     /* how far answers; frozen while both run */
 };
 
+/* The next message, copied out. False: none came. */
 static inline bool
-rawlane_wait(const struct rawlanes *p, const struct rawlane_cell *cell, uint64_t n)
+rawlane_receive(struct rawlanes *p, struct rawlane_ends *ends, struct message *copy)
 {
-	/* W */
-	return atomic_load_explicit(&cell->ticket, memory_order_acquire) == n ||
-	    pingpong_poll(&p->pace, &cell->ticket, n);
+	struct lane_rx *rx = &ends->rx;
+
+	if (lane_peek(rx) == NULL) {
+		lane_settle(rx);
+		/* P, as lane_peek's */
+		if (!pingpong_poll(
+			&p->pace, &rx->cells[rx->next & rx->mask].sequence, rx->next + 1))
+			return false;
+	}
+	lane_take(rx, copy);
+	if (rx->next - rx->settled >= RAWLANE_CELLS / 4)
+		lane_settle(rx);
+	return true;
 }
 
-/* Near: n counts up from 1. */
-static inline void
+/* False: there is no room. */
+static inline bool
+rawlane_push(struct rawlane_ends *ends, uint64_t call, uint64_t value)
+{
+	struct message *m = lane_claim(&ends->tx);
+
+	if (m == NULL)
+		return false;
+	m->call = call;
+	m->slot = m->port = 0;
+	m->length = sizeof value;
+	memcpy(m->record, &value, sizeof value);
+	lane_publish(&ends->tx);
+	return true;
+}
+
+/* Near: n counts up from 1. False: as many are under way as there are cells, and it is not sent. */
+static inline bool
 rawlane_send(struct rawlanes *p, uint64_t n)
 {
-	struct rawlane_cell *cell = &p->there.cells[n % RAWLANE_CELLS];
+	return rawlane_push(&p->near, n, n);
+}
 
-	cell->words[0] = n << 16;
-	cell->words[1] = 1;
-	cell->words[2] = 8;
-	cell->words[3] = n;
-	/* W */
-	atomic_store_explicit(&cell->ticket, n, memory_order_release);
+static inline uint64_t
+rawlane_value(const struct message *m)
+{
+	uint64_t value;
+
+	memcpy(&value, m->record, sizeof value);
+	return value;
 }
 
 /* Near: the answer to message n, sent before. False: none, or a wrong one. */
 static inline bool
 rawlane_take(struct rawlanes *p, uint64_t n)
 {
-	struct rawlane_cell *cell = &p->back.cells[n % RAWLANE_CELLS];
+	struct message m;
 
-	return rawlane_wait(p, cell, n) && cell->words[0] == 0 && cell->words[2] == n + 1;
+	return rawlane_receive(p, &p->near, &m) && m.call == n && rawlane_value(&m) == n + 1;
 }
 
-/* Far: answers 1, 2, ... count. */
+/* Far: answers 1, 2, ... count. False: a message did not come, or its answer has no room. */
 static inline bool
 rawlane_answer(struct rawlanes *p, uint64_t count)
 {
-	for (uint64_t n = 1; n <= count; n++) {
-		struct rawlane_cell *cell = &p->there.cells[n % RAWLANE_CELLS];
-		struct rawlane_cell *answer = &p->back.cells[n % RAWLANE_CELLS];
-		uint64_t words[7];
+	struct message m;
 
-		if (!rawlane_wait(p, cell, n))
+	while (count-- != 0)
+		if (!rawlane_receive(p, &p->far, &m) ||
+		    !rawlane_push(&p->far, m.call, rawlane_value(&m) + 1))
 			return false;
-		memcpy(words, cell->words, sizeof words);
-		answer->words[0] = 0;
-		answer->words[1] = words[2];
-		answer->words[2] = words[3] + 1;
-		/* W, either way */
-		if (p->by_exchange)
-			(void)atomic_exchange_explicit(&answer->ticket, n, memory_order_release);
-		else
-			atomic_store_explicit(&answer->ticket, n, memory_order_release);
-	}
 	return true;
 }
 
-/* Before either side begins. limit: ticks that a poll waits at most. */
 static inline void
-rawlane_reset(struct rawlanes *p, bool by_exchange, uint64_t limit)
+rawlane_open(struct rawlane *lane, struct lane_tx *tx, struct lane_rx *rx)
 {
-	p->by_exchange = by_exchange;
+	lane_init(lane->cells, RAWLANE_CELLS, &lane->head, 0);
+	lane_tx_init(tx, lane->cells, RAWLANE_CELLS, &lane->head, 0);
+	lane_rx_init(rx, lane->cells, RAWLANE_CELLS, &lane->head, 0);
+}
+
+/* Before either side begins: the far side is started by a call made after this. limit: ticks that a poll waits at
+ * most. */
+static inline void
+rawlane_reset(struct rawlanes *p, uint64_t limit)
+{
 	p->pace.pace = PACED;
 	p->pace.limit = limit;
-	for (unsigned i = 0; i < RAWLANE_CELLS; i++) {
-		/* relaxed twice: the far side is started by a call made after this. */
-		atomic_store_explicit(&p->there.cells[i].ticket, 0, memory_order_relaxed);
-		atomic_store_explicit(&p->back.cells[i].ticket, 0, memory_order_relaxed);
-	}
+	rawlane_open(&p->there, &p->near.tx, &p->far.rx);
+	rawlane_open(&p->back, &p->far.tx, &p->near.rx);
 }
 
 #endif

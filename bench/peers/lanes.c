@@ -2,8 +2,8 @@
 /*
  * lanes - the raw lane pair, as a peer: two lanes without the model (kit/rawlane.h).
  *
- * Why       The baseline that pipelined rates are ratios to: one line a message and direction, no index that both
- *           sides write, no test for room. What is in its messages it writes and checks itself.
+ * Why       The baseline that pipelined rates are ratios to: one line a message and direction, and a head now and
+ *           then. What is in its messages it writes and checks itself.
  */
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ start(const struct peer_setup *setup)
 	if (s == NULL)
 		return NULL;
 	memset(s, 0, sizeof *s); /* touches each page */
-	rawlane_reset(&s->lanes, false, setup->limit);
+	rawlane_reset(&s->lanes, setup->limit);
 	return s;
 }
 
@@ -33,8 +33,7 @@ send(void *started, const uint64_t *request)
 	struct started *s = started;
 
 	(void)request;
-	rawlane_send(&s->lanes, ++s->sent);
-	return true;
+	return rawlane_send(&s->lanes, ++s->sent);
 }
 
 /* Message n says n - 1: they count from 1. */
