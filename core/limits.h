@@ -40,7 +40,6 @@ enum {
 	TRIAL_WARM = 8,      /* before it: the lines come, and both sides take its pace */
 
 	STREAM_WINDOW = 32, /* items that a producer may be ahead of its reader */
-	YIELDS_A_TURN = 64, /* items of a stream, until others on its worker have a turn */
 	STARVED_LOOKS = 16, /* at producers that wait for room, a turn */
 	STARVED_FRESH =
 	    64, /* looks that found no room, before a producer has waited long: its reader is slow */

@@ -514,7 +514,8 @@ int pinion_reply_value(pinion_request *req, pinion_value value) PINION_MUST_CHEC
 int pinion_reply_from(pinion_request *req, const pinion_value *value) PINION_MUST_CHECK;
 int pinion_reply_fmt(pinion_request *req, const char *format, ...)
     PINION_PRINTF(2, 3) PINION_MUST_CHECK;
-/* An item of a stream. Waits for room when the reader is a window behind: this request only, its worker goes on.
+/* An item of a stream. While its reader keeps up, its worker runs nothing else, and it hears of a cancel only by
+ * pinion_cancelled. Waits for room when the reader is a window behind: this request only, its worker goes on.
  * -ECANCELED: nobody listens any more, or the runtime stops; -EINVAL, -EMSGSIZE: not what is declared, and the
  * stream has ended with that error. */
 int pinion_yield_from(pinion_request *req, const pinion_value *value) PINION_MUST_CHECK;

@@ -433,8 +433,6 @@ yield(pinion_request *r, const struct outcome *o)
 		item = ring_claim(&r->out);
 		if (item != NULL) {
 			put(r, item, o);
-			if (r->out.next % YIELDS_A_TURN == 0)
-				pinioni_worker_let_others(r->worker);
 			return 0;
 		}
 		err = wait_for_room(r);

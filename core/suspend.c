@@ -96,20 +96,6 @@ pinioni_worker_resume(struct worker *w, struct fiber *f)
 	w->resumed_end = &f->next;
 }
 
-void
-pinioni_worker_let_others(struct worker *w)
-{
-	struct fiber **end = w->resumed_end;
-	struct fiber *self = w->current_fiber;
-
-	pinioni_worker_resume(w, self);
-	if (pinioni_worker_suspend(w) == 0)
-		return;
-	self->queued = false;
-	*end = NULL;
-	w->resumed_end = end;
-}
-
 /* In the loop. Returns when this fiber is taken as a spare. True: something ran meanwhile. */
 bool
 pinioni_worker_run_resumed(struct worker *w)

@@ -219,8 +219,6 @@ bool pinioni_worker_post(struct worker *w, unsigned to, const struct message *m)
 /* Suspends the running handler until somebody resumes its fiber. -ENOMEM: no spare fiber. */
 int pinioni_worker_suspend(struct worker *w) __attribute__((warn_unused_result));
 void pinioni_worker_resume(struct worker *w, struct fiber *f);
-/* A turn for all others; for want of a fiber, none. */
-void pinioni_worker_let_others(struct worker *w);
 /* Why the running handler is not to wait; 0: it may. Looked at before each suspension, and after it. */
 int pinioni_worker_interrupted(const struct worker *w);
 /* The running fiber is resumed then. -ENOMEM. */
