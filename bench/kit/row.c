@@ -79,6 +79,7 @@ read_counts(json_t *document, struct row *row, json_error_t *why)
 static bool
 read_numbers(json_t *document, struct row *row, json_error_t *why)
 {
+	double rounds = 0;
 	const struct {
 		const char *key;
 		double *to;
@@ -92,6 +93,7 @@ read_numbers(json_t *document, struct row *row, json_error_t *why)
 		{ "max_ns", &row->max },
 		{ "rate_per_s", &row->rate },
 		{ "ratio", &row->ratio },
+		{ "rounds", &rounds },
 		{ "bound", &row->bound },
 	};
 
@@ -105,6 +107,7 @@ read_numbers(json_t *document, struct row *row, json_error_t *why)
 		}
 		*numbers[i].to = json_number_value(found);
 	}
+	row->rounds = rounds < 0 ? 0 : (unsigned)rounds;
 	return true;
 }
 
@@ -112,7 +115,6 @@ bool
 pinioni_row_read(json_t *document, struct row *row, json_error_t *why)
 {
 	*row = (struct row){ .samples = 0 };
-	row->rounds = (unsigned)json_number_value(json_object_get(document, "rounds"));
 	return read_texts(document, row, why) && read_counts(document, row, why) &&
 	    read_numbers(document, row, why);
 }
