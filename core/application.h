@@ -44,6 +44,11 @@ struct pinion_app {
 int pinioni_deploy(struct pinion_app *app, pinion_node *node) __attribute__((warn_unused_result));
 /* Takes it back: no route, deinit of the replicas that had init. */
 void pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d, uint32_t inited);
+/* NULL, or why a name cannot be shown as it is: one with a line's end would be two lines of a log. */
+const char *pinioni_bad_name(const char *name);
+/* Of that method; an unknown name is kept, to be named in what its calls are told. */
+pinion_handle pinioni_handle_for(struct pinion_runtime *rt, unsigned deployment,
+    const pinion_methods *methods, const char *name);
 void pinioni_app_refuse(struct pinion_app *app, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
