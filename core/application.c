@@ -146,6 +146,7 @@ run(struct pinion_app *app, pinion_builder *builder, const pinion_run_options *o
 	app->name = o->name == NULL ? "default" : o->name;
 	(void)snprintf(text, sizeof text, "/%s", o->name == NULL ? "" : app->name);
 	prefix = prefix != NULL ? prefix : strcmp(text, "/default") == 0 ? "/" : text;
+	app->prefix = prefix;
 	err = check_names(app, prefix);
 	if (err != 0)
 		return err;

@@ -33,7 +33,7 @@ struct pinion_node {
 
 struct pinion_app {
 	struct pinion_runtime *runtime;
-	const char *name;
+	const char *name, *prefix;
 	pinion_node *nodes[NODES_MAX];
 	uint32_t count;
 	pinion_diag failed; /* text[0] != 0: refused, and why */

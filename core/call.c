@@ -14,6 +14,7 @@
 #include "core/route.h"
 #include "core/runtime.h"
 #include "core/stream.h"
+#include "core/terms.h"
 #include "core/thread.h"
 
 static pinion_response
@@ -74,8 +75,12 @@ pinioni_call_method(
 
 	if (method == NULL)
 		fail_handle(port, handle, failed);
-	else if (late != NULL && how->timeout_ns == 0)
-		how->timeout_ns = late->timeout_ns;
+	else if (late != NULL) {
+		if (how->timeout_ns == 0)
+			how->timeout_ns = late->timeout_ns;
+		if (how->priority == PINION_PRIORITY_NORMAL)
+			how->priority = (pinion_priority)late->priority;
+	}
 	return method;
 }
 
@@ -180,22 +185,6 @@ caller_of(const pinion_port *port)
 	return port->worker == NULL ? NULL : port->worker->current;
 }
 
-/* What is left of the caller's time, or less. 0: it has all time; else *now is read. */
-static uint64_t
-deadline_of(const pinion_port *port, const struct call_how *how, uint64_t *now)
-{
-	const struct pinion_request *r = caller_of(port);
-	uint64_t deadline =
-	    r != NULL && (r->depth & REQUEST_BOUND) != 0 && !how->is_post ? r->deadline.at : 0;
-
-	if (deadline == 0 && how->timeout_ns == 0)
-		return 0;
-	*now = clock_now(&port->runtime->clock);
-	if (how->timeout_ns == 0 || (deadline != 0 && deadline < *now + (uint64_t)how->timeout_ns))
-		return deadline;
-	return *now + (uint64_t)how->timeout_ns;
-}
-
 static inline bool
 is_stopping(const pinion_port *port, const struct worker *w)
 {
@@ -224,6 +213,8 @@ refuse(const pinion_port *port, const struct method *m, const struct call_how *h
 	if (how->timeout_ns < 0)
 		return pinioni_complain(
 		    c, -EINVAL, ".timeout_ns is %lld", (long long)how->timeout_ns);
+	if (how->priority != PINION_PRIORITY_NORMAL && how->priority != PINION_PRIORITY_HIGH)
+		return pinioni_complain(c, -EINVAL, ".terms.priority is %d", (int)how->priority);
 	if (plain_depth_below(port->worker) > DEPTH_MAX)
 		return pinioni_complain(
 		    c, -EDEADLK, "more than %d calls wait for each other", DEPTH_MAX);
@@ -420,7 +411,7 @@ send(pinion_port *port, struct slot_note *note, const pinion_args *args, const s
 	int err;
 
 	message_start(&m, port, note, plain_depth_below(port->worker), how);
-	if ((note->marks & MARK_BOUND) != 0)
+	if ((note->marks & MARK_TERMS) != 0)
 		m.function |= MESSAGE_TERMS;
 	err = pinioni_encode(port, note->method, *args, &m, note, c);
 	if (err == 0)
@@ -428,14 +419,6 @@ send(pinion_port *port, struct slot_note *note, const pinion_args *args, const s
 	if (err == 0 && (err = dispatch(port, note->method, note, &m, how, &text)) != 0)
 		(void)pinioni_complain(c, err, "%s", text);
 	return err;
-}
-
-/* Its deadline travels with it. */
-static void
-bind(pinion_port *port, struct slot_note *note, uint64_t deadline)
-{
-	port->memory.terms[port_slot_of(port, note)] = (struct call_terms){ .deadline = deadline };
-	note->marks |= MARK_BOUND;
 }
 
 /* Whatever is in the way. */
@@ -451,7 +434,7 @@ submit_any(
 	c.deployment = NULL;
 	if (refuse(port, method, how, &c) != 0)
 		return pinioni_port_fail(port, c.code, method, "%s", c.text);
-	deadline = deadline_of(port, how, &now);
+	deadline = pinioni_terms_deadline(port, how, &now);
 	if (deadline != 0 && deadline <= now)
 		return pinioni_port_fail(port, -ETIMEDOUT, method, "no time is left for it");
 	note = pinioni_port_take_slot(port);
@@ -461,9 +444,8 @@ submit_any(
 		    ".slots",
 		    port->memory.slot_count);
 	note_start(note, method, how);
-	if (deadline != 0)
-		bind(port, note, deadline);
-	if (send(port, note, &args, how, &c) != 0) {
+	if (pinioni_terms_write(port, note, how, deadline, &c) != 0 ||
+	    send(port, note, &args, how, &c) != 0) {
 		undo(port, note);
 		return c.deployment != NULL
 		    ? pinioni_port_fail_upstream(port, c.code, c.deployment, c.method, c.text)
@@ -487,32 +469,34 @@ pinion_response
 pinioni_submit(
     pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how)
 {
-	return how->window != 0 || how->timeout_ns != 0 || how->has_key
+	return how->window != 0 || how->timeout_ns != 0 || how->has_key || how->terms != NULL ||
+		how->priority != PINION_PRIORITY_NORMAL
 	    ? submit_any(port, method, args, how)
 	    : submit(port, port->worker, method, args, how);
 }
 
 /* Without a slot, when the arguments travel in the message; else with one that is released at once. */
 static int
-post(pinion_port *port, const struct method *method, const pinion_args *args)
+post(pinion_port *port, const struct method *method, const pinion_args *args,
+    const struct call_how *how)
 {
-	static const struct call_how how = { .is_post = true };
 	struct slot_note scratch = { .method = method };
 	struct message m = { .slot = SLOT_NONE };
 	struct complaint c;
 	const char *text;
-	int err = refuse(port, method, &how, &c);
+	int err = refuse(port, method, how, &c);
 
 	if (err != 0)
 		return err;
-	if (!args_are_plain(method, args)) {
-		pinion_response r = submit_any(port, method, *args, &how);
+	if (!args_are_plain(method, args) || how->priority != PINION_PRIORITY_NORMAL ||
+	    pinioni_terms_are_inherited(port)) {
+		pinion_response r = submit_any(port, method, *args, how);
 
 		return port_is_failed(r) ? -(int)(r.generation & 0xffff) : 0;
 	}
-	message_start(&m, port, &scratch, plain_depth_below(port->worker), &how);
+	message_start(&m, port, &scratch, plain_depth_below(port->worker), how);
 	encode_plain_bits(args, &m);
-	return dispatch(port, method, &scratch, &m, &how, &text);
+	return dispatch(port, method, &scratch, &m, how, &text);
 }
 
 /* ---- public --------------------------------------------------------------------------------- */
@@ -549,7 +533,8 @@ post_of(pinion_port *port, pinion_handle handle, const pinion_args *args)
 	pinion_response r;
 	const struct method *method = pinioni_call_method(port, handle, &how, &r);
 
-	return method == NULL ? -(int)(r.generation & 0xffff) : post(port, method, args);
+	how.timeout_ns = 0; /* nobody waits */
+	return method == NULL ? -(int)(r.generation & 0xffff) : post(port, method, args, &how);
 }
 
 __attribute__((always_inline)) static inline pinion_response
@@ -644,6 +629,13 @@ pinion_post_on(pinion_port *given, pinion_handle handle, pinion_args args)
 	return err;
 }
 
+const pinion_terms *
+pinioni_call_terms(const pinion_terms *terms)
+{
+	return terms->request_id != NULL || terms->model != NULL || terms->value_count != 0 ? terms
+											    : NULL;
+}
+
 pinion_response
 pinion_call_with_options(pinion_handle handle, const pinion_call_options *o)
 {
@@ -651,7 +643,9 @@ pinion_call_with_options(pinion_handle handle, const pinion_call_options *o)
 		.tagged = o->tagged,
 		.timeout_ns = o->timeout_ns,
 		.key = o->key,
-		.has_key = o->has_key };
+		.has_key = o->has_key,
+		.priority = o->terms.priority,
+		.terms = pinioni_call_terms(&o->terms) };
 	struct port_shell *shell;
 	pinion_response r;
 	int err;

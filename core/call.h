@@ -20,6 +20,8 @@ struct call_how {
 	int64_t timeout_ns; /* 0: none but the caller's own */
 	uint64_t key;
 	bool has_key;
+	pinion_priority priority;
+	const pinion_terms *terms; /* the rest of what travels; NULL: nothing */
 };
 
 #define RESPONSE_NOWHERE \
@@ -31,6 +33,9 @@ pinion_response pinioni_submit(
 /* The method a handle names; what it says of calls goes to `how`, unless that is said there. NULL: *failed says why. */
 const struct method *pinioni_call_method(
     pinion_port *port, pinion_handle handle, struct call_how *how, pinion_response *failed);
+
+/* NULL, when nothing but a priority is said there. */
+const pinion_terms *pinioni_call_terms(const pinion_terms *terms);
 
 /* What a call without a target is told. */
 int pinioni_call_no_target(const pinion_port *port, const char **text);

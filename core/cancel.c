@@ -494,13 +494,10 @@ end_late(struct worker *w, struct timer *t)
 }
 
 void
-pinioni_cancel_bind(struct pinion_request *r)
+pinioni_cancel_bind(struct pinion_request *r, uint64_t deadline)
 {
-	uint64_t deadline = r->port == NULL ? 0 : r->port->memory.terms[r->message.slot].deadline;
 	struct worker *w = r->worker;
 
-	if (deadline == 0)
-		return;
 	r->depth |= REQUEST_BOUND;
 	r->deadline = (struct timer){ .at = deadline, .due = end_late };
 	/* Without memory it is looked at when it starts, and by who waits for it. */

@@ -29,8 +29,8 @@ void pinioni_cancel_take(struct worker *w, const struct message *m);
 int pinioni_cancel_code(const struct pinion_request *r) __attribute__((pure));
 /* It is taken from the queue, and has marks. True: it has ended. */
 bool pinioni_cancel_at_start(struct pinion_request *r);
-/* It came with a deadline: it is marked, and ends then. */
-void pinioni_cancel_bind(struct pinion_request *r);
+/* It came with this deadline: it is marked, and ends then. */
+void pinioni_cancel_bind(struct pinion_request *r, uint64_t deadline);
 /* Its handler returned this code and no answer. True: because of a cancel or the deadline, and it has ended so. */
 bool pinioni_cancel_finish(struct pinion_request *r, int err);
 /* Ends everything this worker has, for stop. */

@@ -71,7 +71,7 @@ pinioni_request_end(struct pinion_request *r)
 	r->counted = false;
 	replica->ongoing--;
 	w->ongoing--;
-	if (replica->waiting != NULL)
+	if (replica->waiting.head != NULL)
 		pinioni_worker_unpark(w, replica);
 }
 
@@ -218,7 +218,7 @@ start_settled(struct worker *w, struct pinion_request *r, const struct arrival *
 	    !pinioni_record_settle_lone(&r->message, r->method, a))
 		return false;
 	r->is_plain = true;
-	worker_enqueue(w, r);
+	worker_enqueue_any(w, r);
 	return true;
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/application.h"
 #include "core/call.h"
+#include "core/queue.h"
 #include "core/record.h"
 #include "core/thread.h"
 #include "core/value.h"
@@ -153,7 +154,7 @@ close_replica(struct worker *w, void *arg)
 	struct replica *r = arg;
 
 	r->is_ending = true;
-	while (r->waiting != NULL)
+	while (r->waiting.head != NULL)
 		pinioni_worker_unpark(w, r);
 }
 
@@ -239,6 +240,8 @@ make_spec(const pinion_node *node)
 	if (d == NULL)
 		return NULL;
 	d->name = strdup(node->name);
+	d->app = strdup(node->app->name);
+	d->route = strdup(node->app->prefix);
 	d->methods = pinioni_lines_take(declared->methods.count * sizeof *d->methods);
 	d->declared = declared;
 	d->method_count = declared->methods.count;
@@ -272,7 +275,10 @@ free_spec(struct deployment *d)
 {
 	if (d == NULL)
 		return;
-	free((char *)(uintptr_t)d->name); /* strdup'ed, const for everybody else */
+	/* strdup'ed, const for everybody else. */
+	free((char *)(uintptr_t)d->name);
+	free((char *)(uintptr_t)d->app);
+	free((char *)(uintptr_t)d->route);
 	free(d->methods);
 	free(d);
 }
@@ -347,7 +353,7 @@ add_replicas(struct pinion_runtime *rt, struct deployment *d)
 		r->direct = has_rules(d) ? NULL : r->worker;
 		r->queue_share = d->rules.max_queued / d->replica_count +
 		    (i < d->rules.max_queued % d->replica_count);
-		r->waiting_end = &r->waiting;
+		queue_init(&r->waiting);
 		rt->replicas_placed[w]++;
 		t->replicas[t->count++] = r;
 	}
@@ -464,7 +470,10 @@ pinioni_deploy(struct pinion_app *app, pinion_node *node)
 	struct deployment *d = make_spec(node);
 	int err;
 
-	err = d == NULL || d->methods == NULL || d->name == NULL ? -ENOMEM : add_deployment(rt, d);
+	err =
+	    d == NULL || d->methods == NULL || d->name == NULL || d->app == NULL || d->route == NULL
+	    ? -ENOMEM
+	    : add_deployment(rt, d);
 	if (err != 0) {
 		if (err == -ENOSPC)
 			pinioni_app_refuse(app,
@@ -572,6 +581,7 @@ pinioni_deploy_tasks(struct pinion_runtime *rt)
 
 	if (err == 0) {
 		app->runtime = rt;
+		app->name = app->prefix = "";
 		*node = (pinion_node){ .app = app,
 			.declared = &tasks,
 			.name = (char[]){ "task" },

@@ -14,7 +14,8 @@ late_is(const struct late_method *a, const struct late_method *b)
 	if (a->unknown != NULL || b->unknown != NULL)
 		return a->unknown != NULL && b->unknown != NULL &&
 		    strcmp(a->unknown, b->unknown) == 0;
-	return a->method == b->method && a->timeout_ns == b->timeout_ns;
+	return a->method == b->method && a->timeout_ns == b->timeout_ns &&
+	    a->priority == b->priority;
 }
 
 /* Under the lock. -ENOSPC, -ENOMEM. */
@@ -62,16 +63,18 @@ pinioni_handle_for(
 }
 
 static pinion_handle
-with_timeout(struct pinion_runtime *rt, pinion_handle handle, int64_t timeout_ns)
+with_options(
+    struct pinion_runtime *rt, pinion_handle handle, int64_t timeout_ns, pinion_priority priority)
 {
 	const struct late_method *late = registry_late(&rt->registry, handle);
 	const struct late_method want = { .timeout_ns = timeout_ns,
+		.priority = (uint8_t)priority,
 		.method = late == NULL ? (uint8_t)handle_method(handle) : late->method };
 	int at;
 
 	if (late != NULL && late->unknown != NULL)
 		return handle; /* calls say what is wrong */
-	if (timeout_ns == 0)
+	if (timeout_ns == 0 && priority == PINION_PRIORITY_NORMAL)
 		return handle_make(rt->key, handle_deployment(handle), want.method, 0);
 	at = intern_late(rt, &want);
 	return at < 0 ? (pinion_handle){ 0 }
@@ -83,8 +86,9 @@ with_options_of(struct pinion_runtime *rt, pinion_handle from, pinion_handle han
 {
 	const struct late_method *late = registry_late(&rt->registry, from);
 
-	return late == NULL || late->timeout_ns == 0 ? handle
-						     : with_timeout(rt, handle, late->timeout_ns);
+	return late == NULL
+	    ? handle
+	    : with_options(rt, handle, late->timeout_ns, (pinion_priority)late->priority);
 }
 
 int
@@ -93,12 +97,13 @@ pinion_handle_with_options(pinion_handle handle, const pinion_handle_options *o)
 	struct pinion_runtime *rt;
 	int err = 0;
 
-	if (o->timeout_ns < 0)
+	if (o->timeout_ns < 0 ||
+	    (o->priority != PINION_PRIORITY_NORMAL && o->priority != PINION_PRIORITY_HIGH))
 		return -EINVAL;
 	rt = pinioni_runtimes_lock(handle_runtime(handle));
 	if (rt == NULL)
 		return -ESTALE;
-	*o->handle = with_timeout(rt, handle, o->timeout_ns);
+	*o->handle = with_options(rt, handle, o->timeout_ns, o->priority);
 	if (o->handle->id == 0)
 		err = -ENOSPC;
 	pinioni_runtimes_unlock();

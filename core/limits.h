@@ -22,6 +22,8 @@ enum {
 	DEPTH_MAX = 200,      /* calls that wait for each other, one in the other */
 	INLINE_DEPTH_MAX = 8, /* of these, on one stack */
 
+	URGENT_IN_ROW = 8, /* requests put ahead of others, before one of those has its turn */
+
 	LEADS_MAX = 16, /* stages of a chain that its waiter runs on its own stack */
 
 	LEAST_OF = 32, /* replicas that a call chooses the least loaded of */

@@ -43,6 +43,8 @@ enum {
 	PINION_RESULT_MAX_DEFAULT = 1024, /* bytes of a str or bytes result */
 	PINION_WORKERS_MAX = 64,
 	PINION_MAX_ONGOING_DEFAULT = 100, /* requests that one replica runs at once */
+	PINION_NAME_MAX = 128,            /* bytes of a request's id, or a model's */
+	PINION_CARRIED_MAX = 1024,        /* bytes of both, and all values with their names */
 	PINION_CALLER_DRIVEN =
 	    0x7fffffff, /* workers: no thread; the caller drives with pinion_work */
 };
@@ -285,10 +287,11 @@ pinion_node *pinion_bind_with(
 /* In a builder: refuse, with a reason. Returns NULL, to be returned. */
 pinion_node *pinion_build_fail(pinion_app *build, const char *format, ...) PINION_PRINTF(2, 3);
 
-/* key=value pairs for a builder. NULL config or a missing key: `otherwise`. */
+/* key=value, for a builder or with a call. */
 typedef struct pinion_pair {
 	const char *key, *value;
 } pinion_pair;
+/* NULL config or a missing key: `otherwise`. */
 struct pinion_config {
 	const pinion_pair *pairs;
 	size_t count;
@@ -308,13 +311,20 @@ unsigned pinion_init_replica(pinion_init *init);
 int pinion_init_fail(pinion_init *init, int error, const char *format, ...)
     PINION_PRINTF(3, 4) PINION_MUST_CHECK;
 
+/* Of two requests that wait for the same worker or replica, one of high priority starts first; of ten in a row one is
+ * another, whatever comes. */
+typedef enum pinion_priority {
+	PINION_PRIORITY_NORMAL,
+	PINION_PRIORITY_HIGH
+} pinion_priority;
 /* The same deployment, another method. An unknown name is an error of the calls made with it. */
 pinion_handle pinion_method_of(pinion_handle handle, const char *method);
 typedef struct pinion_handle_options {
 	pinion_handle *handle;
 	struct pinion_only_named *only_named_;
 	size_t size_;
-	int64_t timeout_ns; /* of each call and stream that says none itself; 0: none */
+	int64_t timeout_ns;       /* of each call and stream that says none itself; 0: none */
+	pinion_priority priority; /* the same */
 } pinion_handle_options;
 /* Another handle of the same method, with options; pinion_method_of keeps them. -EINVAL, -ESTALE, -ENOSPC (1,024 are
  * told apart). */
@@ -338,6 +348,15 @@ pinion_call(pinion_handle handle, pinion_args args)
 {
 	return pinion_call_values(handle, args.values, args.signature, args.count);
 }
+/* What travels with a call, and with whatever its handler calls: read there by pinion_request_context and
+ * pinion_request_value. Copied. */
+typedef struct pinion_terms {
+	pinion_priority priority;  /* NORMAL: the calling handler's */
+	const char *request_id;    /* at most PINION_NAME_MAX bytes; NULL: the calling handler's */
+	const char *model;         /* of a multiplexed deployment; not handed down */
+	const pinion_pair *values; /* small ones; beside the calling handler's, and before them */
+	size_t value_count;
+} pinion_terms;
 typedef struct pinion_call_options {
 	pinion_args args;
 	struct pinion_only_named *only_named_;
@@ -349,6 +368,7 @@ typedef struct pinion_call_options {
 	bool tagged;
 	bool has_key; /* .key counts: whom it goes to where routing is "by_key" */
 	uint64_t key;
+	pinion_terms terms;
 } pinion_call_options;
 /* The same with options. When its time is over the call ends with -ETIMEDOUT, and what it called: before it starts, it
  * never does; a handler is told by -ETIMEDOUT where it waits, yields or calls, and by pinion_cancelled; who waits for
@@ -422,6 +442,7 @@ typedef struct pinion_stream_options {
 	    tag; /* with .tagged and .port: pinion_harvest reports it when there is something to
 			     * read, and again each time after a pinion_next_within(0) that said -EAGAIN */
 	bool tagged;
+	pinion_terms terms;
 } pinion_stream_options;
 
 /* Calls a method that is declared .stream. Sends at once and never waits; a failure is what pinion_next says. */
@@ -545,6 +566,19 @@ int64_t pinion_time_left(pinion_request *req);
 int pinion_sleep(pinion_request *req, int64_t ns) PINION_MUST_CHECK;
 /* Memory on this worker's node until the request has ended. NULL: none left. */
 void *pinion_alloc(pinion_request *req, size_t size);
+/* Where a request is, and what it came with. Strings hold until it is answered or handed on; those of application,
+ * route, deployment and method until pinion_stop. */
+typedef struct pinion_context {
+	pinion_str request_id, model; /* "": none */
+	const char *application,
+	    *route; /* that was called first, if its call had terms; else its own */
+	const char *deployment, *method;
+	unsigned replica; /* its number: 0 and up, dense */
+	pinion_priority priority;
+} pinion_context;
+void pinion_request_context(pinion_request *req, pinion_context *context);
+/* What a call before it said of that name; "": nothing. Holds until it is answered or handed on. */
+pinion_str pinion_request_value(pinion_request *req, const char *name);
 pinion_runtime *pinion_request_runtime(pinion_request *req);
 unsigned pinion_request_worker(pinion_request *req);
 bool pinion_str_is(pinion_str str, const char *text);

@@ -125,25 +125,10 @@ pinioni_worker_drop_placeholder(struct worker *w, struct pinion_request *r)
 
 /* ---- the queue ------------------------------------------------------------------------------ */
 
-static bool
-remove_from(struct pinion_request **list, struct pinion_request ***end, struct pinion_request *r)
-{
-	for (struct pinion_request **at = list; *at != NULL; at = &(*at)->next)
-		if (*at == r) {
-			*at = r->next;
-			if (*at == NULL)
-				*end = at;
-			return true;
-		}
-	return false;
-}
-
 void
 pinioni_worker_unqueue(struct worker *w, struct pinion_request *r)
 {
-	if (remove_from(&w->queue, &w->queue_end, r))
-		w->queued--;
-	else if (remove_from(&r->replica->waiting, &r->replica->waiting_end, r))
+	if (!pinioni_queue_remove(&w->queue, r) && pinioni_queue_remove(&r->replica->waiting, r))
 		w->parked--;
 }
 
@@ -152,9 +137,7 @@ pinioni_worker_park(struct worker *w, struct pinion_request *r)
 {
 	struct replica *replica = r->replica;
 
-	r->next = NULL;
-	*replica->waiting_end = r;
-	replica->waiting_end = &r->next;
+	queue_push_any(&replica->waiting, r);
 	w->parked++;
 	if (!replica->is_crowded) {
 		replica->is_crowded = true;
@@ -166,18 +149,9 @@ pinioni_worker_park(struct worker *w, struct pinion_request *r)
 void
 pinioni_worker_unpark(struct worker *w, struct replica *replica)
 {
-	struct pinion_request *r = replica->waiting;
-
-	replica->waiting = r->next;
-	if (replica->waiting == NULL)
-		replica->waiting_end = &replica->waiting;
 	w->parked--;
 	/* To the head: what came later for the same replica waits behind it. */
-	r->next = w->queue;
-	if (w->queue == NULL)
-		w->queue_end = &r->next;
-	w->queue = r;
-	w->queued++;
+	queue_push_front(&w->queue, queue_pop(&replica->waiting));
 }
 
 /* ---- outboxes ------------------------------------------------------------------------------- */

@@ -312,6 +312,8 @@ pinioni_port_strip(pinion_port *p, struct slot_note *note)
 	note->pins = 0;
 	if ((note->marks & MARK_PLACED) != 0)
 		unplace(p, slot);
+	if ((note->marks & MARK_CARRIED) != 0)
+		arena_give(&p->arena, p->memory.terms[slot].at);
 	if ((note->marks & (MARK_SHARED | MARK_KEPT)) != 0) {
 		slot_retire(&p->memory.slots[slot], note->generation);
 		note->generation = (note->generation + 1) & GENERATION_MASK;

@@ -63,7 +63,9 @@ enum note_mark {
 	MARK_AWAITED = 64,     /* several handlers wait for it, or did */
 	MARK_STREAM = 128,     /* what is placed is a ring: core/stream.h */
 	MARK_UNCANCELED = 256, /* to be canceled; the lane was full */
-	MARK_BOUND = 512,      /* it has a deadline, in memory.terms */
+	MARK_TERMS = 512,      /* it has memory.terms */
+	MARK_BOUND = 1024,     /* and in them a deadline, */
+	MARK_CARRIED = 2048,   /* and a block */
 };
 
 /* What one argument keeps. */

@@ -70,7 +70,7 @@ struct deployment_rules {
 struct deployment {
 	const char *name;
 	const pinion_deployment *declared;
-	const char *app;
+	const char *app, *route; /* its application's name and prefix */
 	struct method *methods;
 	size_t method_count;
 	uint32_t first_replica;
@@ -79,6 +79,15 @@ struct deployment {
 	struct deployment_rules rules;
 	uint16_t index;
 	bool is_live; /* its replicas had init and not yet deinit; W under the runtime's lock */
+};
+
+/* core/queue.h */
+struct request_queue {
+	struct pinion_request *head;
+	struct pinion_request **end;
+	struct pinion_request **urgent_end;
+	uint32_t count;
+	uint32_t overtakes; /* by urgent ones, since one of the others had its turn */
 };
 
 struct replica {
@@ -93,9 +102,8 @@ struct replica {
 	/* W worker, with every request: on a line of its own. */
 	alignas(PINION_LINE) uint32_t ongoing;
 	uint32_t queued; /* admitted, and not started; where there are rules */
-	struct pinion_request
-	    *waiting; /* for `ongoing` to fall below max_ongoing, or for an idle sibling */
-	struct pinion_request **waiting_end;
+	struct request_queue
+	    waiting; /* for `ongoing` to fall below max_ongoing, or for an idle sibling */
 	struct replica *crowded_next; /* of this worker, while is_crowded */
 	bool is_crowded;
 	bool is_ending; /* its application did not start: nothing begins here any more */
@@ -113,6 +121,7 @@ struct late_method {
 	char *unknown;      /* a name that the deployment has not; NULL: it has a method */
 	int64_t timeout_ns; /* of each call; 0: none */
 	uint8_t method;
+	uint8_t priority; /* enum pinion_priority, of each call */
 };
 
 struct registry {

@@ -13,6 +13,7 @@
 #include "core/custody.h"
 #include "core/record.h"
 #include "core/runtime.h"
+#include "core/terms.h"
 #include "core/thread.h"
 
 /* ---- on the way ------------------------------------------------------------------------------ */
@@ -234,7 +235,7 @@ pinioni_request_route(struct pinion_request *r)
 	if (r->port != NULL && !custody_has(w, r) && !custody_take(w, r))
 		pinioni_request_fail_custody(r);
 	else if (r->replica->direct == w || pinioni_admission_ask(r))
-		worker_enqueue(w, r);
+		worker_enqueue_any(w, r);
 }
 
 void
@@ -326,7 +327,7 @@ __attribute__((noinline)) static void
 admit_more(struct pinion_request *r)
 {
 	if ((r->message.function & MESSAGE_TERMS) != 0)
-		pinioni_cancel_bind(r);
+		pinioni_terms_read(r);
 	pinioni_request_route(r);
 }
 

@@ -48,6 +48,9 @@ enum {
 	REQUEST_OVERDUE = 0x200,
 	REQUEST_ENDING = REQUEST_CANCELED | REQUEST_OVERDUE,
 	REQUEST_BOUND = 0x400, /* it has a deadline, which what it calls inherits */
+	REQUEST_TERMS =
+	    0x800, /* it came with more than its arguments, of which all but a model is inherited */
+	REQUEST_URGENT = 0x1000,
 };
 
 struct request_memory {

@@ -432,7 +432,7 @@ count_left(struct worker *w, void *arg)
 	uint32_t *left = arg;
 
 	pinioni_port_sweep(w->port);
-	*left += w->queued + w->outbox_messages + w->fibers_busy + pinioni_worker_requests(w);
+	*left += w->queue.count + w->outbox_messages + w->fibers_busy + pinioni_worker_requests(w);
 }
 
 static uint64_t

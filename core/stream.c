@@ -61,7 +61,9 @@ ask(pinion_port *port, pinion_handle handle, const pinion_stream_options *o)
 	struct call_how how = { .window = window_of(o->window),
 		.timeout_ns = o->timeout_ns,
 		.tag = o->tag,
-		.tagged = o->tagged };
+		.tagged = o->tagged,
+		.priority = o->terms.priority,
+		.terms = pinioni_call_terms(&o->terms) };
 	pinion_response failed;
 	const struct method *method = pinioni_call_method(port, handle, &how, &failed);
 

@@ -165,7 +165,7 @@ leads_to(const struct pinion_request *q, const struct worker *w, pinion_response
 bool
 pinioni_worker_run_inline(struct worker *w, pinion_response r)
 {
-	struct pinion_request *head = w->queue;
+	struct pinion_request *head = w->queue.head;
 	struct pinion_request *current = w->current;
 
 	if (w->canceling || head == NULL || (!answers(head, w, r) && !leads_to(head, w, r)) ||
@@ -174,10 +174,7 @@ pinioni_worker_run_inline(struct worker *w, pinion_response r)
 	    head->replica->is_ending || head->replica->lingers ||
 	    (head->depth & REQUEST_ENDING) != 0)
 		return false;
-	w->queue = head->next;
-	if (w->queue == NULL)
-		w->queue_end = &w->queue;
-	w->queued--;
+	(void)queue_pop(&w->queue); /* the head */
 	board_count(w->line, COUNT_LOCAL, 1);
 	w->stack_depth++;
 	pinioni_request_run(head);
@@ -280,7 +277,7 @@ static bool
 is_alone(const struct worker *w)
 {
 	/* relaxed: a hint; whoever sent mail waits for a turn. */
-	return w->queue == NULL && w->resumed == NULL && w->outbox_messages == 0 &&
+	return w->queue.head == NULL && w->resumed == NULL && w->outbox_messages == 0 &&
 	    atomic_load_explicit(&w->mail, memory_order_relaxed) == NULL;
 }
 

@@ -48,7 +48,7 @@ read_mail(struct worker *w)
 void
 pinioni_worker_publish_depth(struct worker *w, uint32_t starting)
 {
-	uint32_t depth = w->queued + w->parked + w->ongoing + starting;
+	uint32_t depth = w->queue.count + w->parked + w->ongoing + starting;
 
 	/* relaxed twice: a hint, with one writer. */
 	if (atomic_load_explicit(&w->line->depth, memory_order_relaxed) != depth)
@@ -99,22 +99,20 @@ give_parked(struct worker *w)
 {
 	for (struct replica **at = &w->crowded; *at != NULL;) {
 		struct replica *replica = *at;
-		struct pinion_request *r = replica->waiting;
+		struct pinion_request *r = replica->waiting.head;
 
 		if (r == NULL) {
 			replica->is_crowded = false;
 			*at = replica->crowded_next;
 			continue;
 		}
-		pinioni_worker_unqueue(w, r);
+		(void)queue_pop(&replica->waiting); /* the head */
+		w->parked--;
 		if (r->depth > REQUEST_DEPTH && pinioni_cancel_at_start(r))
 			continue;
 		if (pinioni_worker_give_surplus(w, r))
 			return true;
-		r->next = replica->waiting;
-		if (replica->waiting == NULL)
-			replica->waiting_end = &r->next;
-		replica->waiting = r;
+		queue_push_front(&replica->waiting, r);
 		w->parked++;
 		at = &replica->crowded_next;
 	}
@@ -123,25 +121,11 @@ give_parked(struct worker *w)
 
 /* ---- running -------------------------------------------------------------------------------- */
 
-static struct pinion_request *
-next_request(struct worker *w)
-{
-	struct pinion_request *r = w->queue;
-
-	if (r == NULL)
-		return NULL;
-	w->queue = r->next;
-	if (w->queue == NULL)
-		w->queue_end = &w->queue;
-	w->queued--;
-	return r;
-}
-
 /* It may have been let in when another ended: now the one behind it is. */
 static void
 let_next_in(struct worker *w, struct replica *replica)
 {
-	if (replica->waiting != NULL && replica->ongoing < replica->deployment->max_ongoing)
+	if (replica->waiting.head != NULL && replica->ongoing < replica->deployment->max_ongoing)
 		pinioni_worker_unpark(w, replica);
 }
 
@@ -149,23 +133,18 @@ let_next_in(struct worker *w, struct replica *replica)
 static void
 offer_next(struct worker *w, const struct replica *busy)
 {
-	struct pinion_request *next = w->queue;
+	struct pinion_request *next = w->queue.head;
 	struct replica *waits;
 
 	if (next == NULL || busy->deployment->replica_count < 2 ||
 	    next->replica->deployment != busy->deployment || next->state != REQUEST_QUEUED)
 		return;
-	next = next_request(w);
+	(void)queue_pop(&w->queue); /* the head */
 	waits = next->replica;
-	if (pinioni_worker_give_surplus(w, next)) {
+	if (pinioni_worker_give_surplus(w, next))
 		let_next_in(w, waits);
-	} else {
-		next->next = w->queue;
-		if (w->queue == NULL)
-			w->queue_end = &next->next;
-		w->queue = next;
-		w->queued++;
-	}
+	else
+		queue_push_front(&w->queue, next);
 }
 
 /* Who waits for it will be sent on when it has ended: the lane's line is fetched meanwhile. */
@@ -183,11 +162,12 @@ want_next_stage(struct worker *w, const struct pinion_request *r)
 static bool
 run_next(struct worker *w)
 {
-	struct pinion_request *r = next_request(w);
+	struct pinion_request *r;
 	struct replica *replica;
 
-	if (r == NULL)
+	if (w->queue.head == NULL)
 		return false;
+	r = queue_pop(&w->queue);
 	w->work++;
 	replica = r->replica;
 	if (r->depth > REQUEST_DEPTH && pinioni_cancel_at_start(r)) {
@@ -245,7 +225,7 @@ has_something(struct worker *w)
 
 	pinioni_worker_look_at_strangers(w);
 	pinioni_stream_look_at_all_starved(w);
-	return mail || w->queue != NULL || w->resumed != NULL || w->outbox_messages != 0 ||
+	return mail || w->queue.head != NULL || w->resumed != NULL || w->outbox_messages != 0 ||
 	    runtime_phase(w->runtime) >= RUNTIME_CANCELING || !pinioni_lanes_are_empty(w) ||
 	    !ready_is_empty(w->port->memory.ready, w->port->memory.slot_count);
 }
@@ -496,7 +476,7 @@ pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
 	w->line = &rt->board.workers[index];
 	w->bell = board_bell(&rt->board, index);
 	w->doors = board_doors(&rt->board, index);
-	w->queue_end = &w->queue;
+	queue_init(&w->queue);
 	CDS_INIT_LIST_HEAD(&w->starved.head);
 	CDS_INIT_LIST_HEAD(&w->starved_long.head);
 	w->resumed_end = &w->resumed;

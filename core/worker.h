@@ -27,6 +27,7 @@
 #include "core/memory.h"
 #include "core/pace.h"
 #include "core/port.h"
+#include "core/queue.h"
 #include "core/request.h"
 #include "shm/board.h"
 
@@ -117,13 +118,10 @@ struct worker {
 	    starved_since; /* ticks: a call could not be taken for want of memory; 0: not now */
 	struct outbox outboxes[WORKERS_MAX];
 	uint32_t outbox_messages;
-	/* Queue of requests that may start. */
-	struct pinion_request *queue;
-	struct pinion_request **queue_end;
-	uint32_t queued;
-	uint32_t parked;         /* waiting for their replica */
-	uint32_t ongoing;        /* started, and not ended */
-	struct replica *crowded; /* replicas for which requests may be parked */
+	struct request_queue queue; /* of requests that may start */
+	uint32_t parked;            /* waiting for their replica */
+	uint32_t ongoing;           /* started, and not ended */
+	struct replica *crowded;    /* replicas for which requests may be parked */
 	struct pinion_request *pool;
 	_Atomic(struct pinion_request *)
 	    *chunks; /* POOL_CHUNKS_MAX; W worker  R those with a token */
@@ -266,15 +264,20 @@ worker_give_request(struct worker *w, struct pinion_request *r)
 	w->pool = r;
 }
 
-/* It may start. */
+/* It may start, and is not urgent. */
 static inline void
 worker_enqueue(struct worker *w, struct pinion_request *r)
 {
 	r->state = REQUEST_QUEUED;
-	r->next = NULL;
-	*w->queue_end = r;
-	w->queue_end = &r->next;
-	w->queued++;
+	queue_push(&w->queue, r);
+}
+
+/* The same, whatever it is. */
+static inline void
+worker_enqueue_any(struct worker *w, struct pinion_request *r)
+{
+	r->state = REQUEST_QUEUED;
+	queue_push_any(&w->queue, r);
 }
 
 /* Where a message for that other worker can be written, to be sent by pinioni_port_publish. NULL: it has to

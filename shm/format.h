@@ -205,7 +205,13 @@ static_assert(sizeof(struct ring_item) == CELL_SIZE, "one cache line an item tha
 /* What most calls do not have. W owner  R whoever has the call. Frozen by edge P of the call's message. */
 struct call_terms {
 	uint64_t deadline; /* ns, by the runtime's clock; 0: none */
-	uint64_t reserved[3];
+	uint32_t at;       /* of what is carried: granules into the arena */
+	uint16_t length;   /* bytes of it; 0: nothing is */
+	uint16_t
+	    door; /* the deployment that was called first; FAULT_NOWHERE: nothing is handed down */
+	uint8_t priority;                /* enum pinion_priority */
+	uint8_t id_length, model_length; /* bytes, at the beginning of what is carried */
+	uint8_t reserved[13];
 };
 static_assert(sizeof(struct call_terms) == 32, "segment format");
 

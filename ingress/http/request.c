@@ -338,7 +338,8 @@ call(struct request *r, pinion_args args)
 
 	if (!r->is_stream) {
 		r->response = pinion_call_with(r->route.handle, args, .port = service->port,
-		    .tag = (uintptr_t)r, .tagged = true, .timeout_ns = service->request_timeout_ns);
+		    .tag = (uintptr_t)r, .tagged = true, .timeout_ns = service->request_timeout_ns,
+		    .terms.request_id = r->id);
 		return;
 	}
 	r->streaming = (struct streaming){ .service = service,
@@ -347,7 +348,8 @@ call(struct request *r, pinion_args args)
 		.app = r->route.app,
 		.is_open = true };
 	r->streaming.stream = pinion_call_stream(r->route.handle, args, .port = service->port,
-	    .tag = (uintptr_t)r, .tagged = true, .timeout_ns = service->request_timeout_ns);
+	    .tag = (uintptr_t)r, .tagged = true, .timeout_ns = service->request_timeout_ns,
+	    .terms.request_id = r->id);
 }
 
 static enum MHD_Result

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/queue.c - what is seldom done to a queue.
+ */
+#include "core/queue.h"
+
+static void
+insert(struct request_queue *q, struct pinion_request **at, struct pinion_request *r)
+{
+	r->next = *at;
+	*at = r;
+	if (r->next == NULL)
+		q->end = &r->next;
+	q->count++;
+}
+
+void
+pinioni_queue_push_urgent(struct request_queue *q, struct pinion_request *r)
+{
+	struct pinion_request *overtaken = *q->urgent_end;
+
+	if (overtaken != NULL && q->overtakes++ == URGENT_IN_ROW) {
+		q->overtakes = 1;
+		q->urgent_end = &overtaken->next;
+	}
+	insert(q, q->urgent_end, r);
+	q->urgent_end = &r->next;
+}
+
+bool
+pinioni_queue_remove(struct request_queue *q, struct pinion_request *r)
+{
+	for (struct pinion_request **at = &q->head; *at != NULL; at = &(*at)->next)
+		if (*at == r) {
+			*at = r->next;
+			if (q->end == &r->next)
+				q->end = at;
+			if (q->urgent_end == &r->next)
+				q->urgent_end = at;
+			q->count--;
+			return true;
+		}
+	return false;
+}
