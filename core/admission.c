@@ -94,6 +94,6 @@ pinioni_admission_may_move(const struct pinion_request *r)
 {
 	const struct deployment *d = r->replica->deployment;
 
-	return d->replica_count > 1 && d->rules.routing != ROUTE_BY_KEY &&
-	    d->rules.routing != ROUTE_LOCAL;
+	return d->replica_count > 1 && (r->message.function & MESSAGE_FIXED) == 0 &&
+	    d->rules.routing != ROUTE_BY_KEY && d->rules.routing != ROUTE_LOCAL;
 }

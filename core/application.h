@@ -24,7 +24,8 @@ struct pinion_node {
 	uint32_t num_replicas;
 	uint32_t max_ongoing;
 	struct deployment_rules rules;
-	uint16_t index; /* of its deployment */
+	struct batching batching; /* 0: as its methods declare */
+	uint16_t index;           /* of its deployment */
 	struct deployment *deployment;
 	uint32_t inited; /* replicas whose init succeeded */
 	size_t record_length;

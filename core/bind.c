@@ -36,6 +36,32 @@ bad_params(const pinion_params *params)
 }
 
 static const char *
+bad_batching(const pinion_method *m)
+{
+	if (m->batch != NULL && m->handler != NULL)
+		return "has a handler and a batch handler";
+	if (m->batch == NULL &&
+	    (m->max_batch_size != 0 || m->batch_wait_ns != 0 || m->max_concurrent_batches != 0 ||
+		m->size_of != NULL))
+		return "has options of batches and no batch handler";
+	if (m->max_batch_size < 0 || m->max_batch_size > PINION_BATCH_SIZE_MAX)
+		return "has a max_batch_size that is not 1 to 65536";
+	if (m->batch_wait_ns < 0)
+		return "has a negative batch_wait_ns";
+	if (m->max_concurrent_batches < 0)
+		return "has a negative max_concurrent_batches";
+	return NULL;
+}
+
+static const char *
+bad_models(const pinion_deployment *d)
+{
+	if ((d->load_model == NULL) != (d->max_models == 0))
+		return "has one of load_model and max_models without the other";
+	return d->max_models < 0 ? "has a negative max_models" : NULL;
+}
+
+static const char *
 bad_methods(const pinion_deployment *d, const char **which)
 {
 	*which = "";
@@ -47,9 +73,12 @@ bad_methods(const pinion_deployment *d, const char **which)
 		const pinion_method *m = &d->methods.list[i];
 		const char *bad;
 
-		if (m->name == NULL || m->handler == NULL)
+		if (m->name == NULL || (m->handler == NULL && m->batch == NULL))
 			return "has a method without a name or a handler";
 		*which = m->name;
+		bad = bad_batching(m);
+		if (bad != NULL)
+			return bad;
 		bad = bad_params(&m->params);
 		if (bad != NULL)
 			return bad;
@@ -100,6 +129,9 @@ check_numbers(struct pinion_app *app, const pinion_deployment *d, const pinion_b
 		{ "max_ongoing_requests", o->max_ongoing_requests },
 		{ "max_queued_requests", o->max_queued_requests },
 		{ "queue_timeout_ns", o->queue_timeout_ns },
+		{ "max_batch_size", o->max_batch_size },
+		{ "batch_wait_ns", o->batch_wait_ns },
+		{ "max_concurrent_batches", o->max_concurrent_batches },
 	};
 
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -132,6 +164,10 @@ check_bind(struct pinion_app *app, const pinion_deployment *d, const pinion_bind
 	if (!check_bind_name(app, d, o))
 		return false;
 	bad = bad_methods(d, &which);
+	if (bad == NULL && bad_models(d) != NULL) {
+		bad = bad_models(d);
+		which = "";
+	}
 	if (bad == NULL && bad_params(&d->init_params) != NULL) {
 		bad = bad_params(&d->init_params);
 		which = "init";
@@ -236,6 +272,9 @@ pinion_bind_with(pinion_app *app, const pinion_deployment *d, const pinion_bind_
 	    : (uint32_t)options->max_ongoing_requests;
 	node->rules.max_queued = (uint32_t)options->max_queued_requests;
 	node->rules.queue_timeout_ns = options->queue_timeout_ns;
+	node->batching = (struct batching){ .max_size = (uint32_t)options->max_batch_size,
+		.max_running = (uint32_t)options->max_concurrent_batches,
+		.wait_ns = options->batch_wait_ns };
 	if (options->routing != NULL)
 		(void)pinioni_route_policy(options->routing, &node->rules.routing); /* checked */
 	node->index = (uint16_t)(rt->registry.deployment_count + app->count);

@@ -470,7 +470,7 @@ pinioni_submit(
     pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how)
 {
 	return how->window != 0 || how->timeout_ns != 0 || how->has_key || how->terms != NULL ||
-		how->priority != PINION_PRIORITY_NORMAL
+		how->priority != PINION_PRIORITY_NORMAL || how->to != 0
 	    ? submit_any(port, method, args, how)
 	    : submit(port, port->worker, method, args, how);
 }
@@ -552,7 +552,7 @@ call_on(pinion_port *given, pinion_handle handle, pinion_args args, const struct
 	return r;
 }
 
-static const struct call_how plain_call = { .tag = 0 };
+static const alignas(64) struct call_how plain_call = { .tag = 0 };
 
 /* By a thread that is no worker of that runtime. */
 __attribute__((noinline)) static pinion_response
@@ -627,6 +627,30 @@ pinion_post_on(pinion_port *given, pinion_handle handle, pinion_args args)
 	err = post_of(port, handle, &args);
 	port_leave(shell);
 	return err;
+}
+
+int
+pinion_broadcast(pinion_handle handle, pinion_args args, pinion_response *responses, unsigned max)
+{
+	struct call_how how = { .function = MESSAGE_FIXED };
+	struct port_shell *shell;
+	pinion_response failed;
+	const struct method *method;
+	int err;
+	pinion_port *port = port_enter(handle_runtime(handle), &shell, &err);
+	uint32_t count = 0;
+
+	if (port == NULL)
+		return err;
+	method = pinioni_call_method(port, handle, &how, &failed);
+	if (method != NULL)
+		count = route_count(port, method->deployment);
+	for (how.to = 1; how.to <= count && how.to <= max; how.to++)
+		responses[how.to - 1] = pinioni_submit(port, method, args, &how);
+	port_leave(shell);
+	if (method == NULL)
+		return -(int)(failed.generation & 0xffff);
+	return count == 0 ? -ENOENT : (int)count;
 }
 
 const pinion_terms *

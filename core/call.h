@@ -20,6 +20,7 @@ struct call_how {
 	int64_t timeout_ns; /* 0: none but the caller's own */
 	uint64_t key;
 	bool has_key;
+	uint32_t to; /* number of the replica, and one; 0: any */
 	pinion_priority priority;
 	const pinion_terms *terms; /* the rest of what travels; NULL: nothing */
 };

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/batch.h"
 #include "core/custody.h"
 #include "core/record.h"
 #include "core/runtime.h"
@@ -268,6 +269,10 @@ end(struct pinion_request *r, unsigned mark)
 	case REQUEST_WAITING:
 		if (unlist_behind(r->worker, r))
 			fail_marked(r);
+		break;
+	case REQUEST_GATHERED:
+		pinioni_batch_drop(r);
+		fail_marked(r);
 		break;
 	case REQUEST_DEFERRED:
 		end_deferred(r);
@@ -534,7 +539,7 @@ static bool
 is_endable(struct pinion_request *r)
 {
 	if (r->state == REQUEST_QUEUED || r->state == REQUEST_WAITING ||
-	    r->state == REQUEST_RELAYING)
+	    r->state == REQUEST_GATHERED || r->state == REQUEST_RELAYING)
 		return true;
 	/* relaxed: whoever takes the token to zero sends an answer. */
 	return r->state == REQUEST_DEFERRED &&
@@ -591,6 +596,8 @@ unlist(struct worker *w, struct pinion_request *r)
 		pinioni_worker_unqueue(w, r);
 	else if (r->state == REQUEST_WAITING)
 		unlist_waiting(w, r);
+	else if (r->state == REQUEST_GATHERED)
+		pinioni_batch_drop(r);
 	else if (r->state == REQUEST_RELAYING)
 		unlist_relay(w, r);
 }

@@ -16,6 +16,7 @@
 
 #include "core/admission.h"
 #include "core/custody.h"
+#include "core/model.h"
 #include "core/record.h"
 #include "core/runtime.h"
 #include "core/thread.h"
@@ -41,6 +42,8 @@ release_memory(struct pinion_request *r)
 	while (r->memory != NULL) {
 		struct request_memory *next = r->memory->next;
 
+		if (r->memory->model != NULL)
+			pinioni_model_give(r, r->memory->model);
 		pinioni_heap_give(r->worker->heap, r->memory, r->memory->size);
 		r->memory = next;
 	}

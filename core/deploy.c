@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "core/application.h"
+#include "core/batch.h"
 #include "core/call.h"
+#include "core/model.h"
 #include "core/queue.h"
 #include "core/record.h"
 #include "core/thread.h"
@@ -99,6 +101,22 @@ pinion_init_fail(pinion_init *i, int error, const char *format, ...)
 
 /* ---- on the replica's worker ---------------------------------------------------------------- */
 
+/* What it has beside its state. */
+static int
+furnish(struct worker *w, struct replica *r)
+{
+	int err = pinioni_batch_make(w, r);
+
+	return err != 0 ? err : pinioni_model_make(w, r);
+}
+
+static void
+clear(struct worker *w, struct replica *r)
+{
+	pinioni_batch_free(w, r);
+	pinioni_model_free(w, r);
+}
+
 static void
 start_replica(struct worker *w, void *arg)
 {
@@ -114,6 +132,8 @@ start_replica(struct worker *w, void *arg)
 		s->replica->state = pinioni_heap_take(w->heap, d->replica_size);
 	if (init == NULL || (d->replica_size != 0 && s->replica->state == NULL)) {
 		s->err = -ENOMEM;
+	} else if ((s->err = furnish(w, s->replica)) != 0) {
+		s->err = -ENOMEM;
 	} else if (d->init != NULL) {
 		init->args.method = &m;
 		init->args.worker = w;
@@ -128,6 +148,8 @@ start_replica(struct worker *w, void *arg)
 		memcpy(s->text, init->text, sizeof s->text);
 	}
 	pinioni_heap_give(w->heap, init, sizeof *init);
+	if (s->err != 0)
+		clear(w, s->replica);
 	if (s->err != 0 && s->replica->state != NULL) {
 		pinioni_heap_give(w->heap, s->replica->state, d->replica_size);
 		s->replica->state = NULL;
@@ -140,8 +162,10 @@ end_replica(struct worker *w, void *arg)
 	struct replica *r = arg;
 	const pinion_deployment *d = r->deployment->declared;
 
+	pinioni_model_unload_all(w, r);
 	if (d->deinit != NULL)
 		d->deinit(r->state);
+	clear(w, r);
 	if (r->state != NULL)
 		pinioni_heap_give(w->heap, r->state, d->replica_size);
 	r->state = NULL;
@@ -154,6 +178,7 @@ close_replica(struct worker *w, void *arg)
 	struct replica *r = arg;
 
 	r->is_ending = true;
+	pinioni_batch_flush(w, r);
 	while (r->waiting.head != NULL)
 		pinioni_worker_unpark(w, r);
 }
@@ -231,6 +256,21 @@ has_rules(const struct deployment *d)
 	return d->rules.max_queued != 0 || d->rules.queue_timeout_ns != 0;
 }
 
+/* What was said at bind stands over what the method declares. */
+static struct batching
+batching_of(const pinion_method *m, const pinion_node *node)
+{
+	const struct batching *said = &node->batching;
+
+	return (struct batching){ .max_size = said->max_size != 0 ? said->max_size
+		    : m->max_batch_size != 0                      ? (uint32_t)m->max_batch_size
+								  : PINION_BATCH_SIZE_DEFAULT,
+		.max_running = said->max_running != 0 ? said->max_running
+		    : m->max_concurrent_batches != 0  ? (uint32_t)m->max_concurrent_batches
+						      : 1,
+		.wait_ns = said->wait_ns != 0 ? said->wait_ns : m->batch_wait_ns };
+}
+
 static struct deployment *
 make_spec(const pinion_node *node)
 {
@@ -243,13 +283,14 @@ make_spec(const pinion_node *node)
 	d->app = strdup(node->app->name);
 	d->route = strdup(node->app->prefix);
 	d->methods = pinioni_lines_take(declared->methods.count * sizeof *d->methods);
+	d->batching = pinioni_lines_take(declared->methods.count * sizeof *d->batching);
 	d->declared = declared;
 	d->method_count = declared->methods.count;
 	d->max_ongoing = node->max_ongoing;
 	d->rules = node->rules;
 	d->index = node->index;
 	d->replica_count = node->num_replicas;
-	for (size_t i = 0; d->methods != NULL && i < d->method_count; i++) {
+	for (size_t i = 0; d->methods != NULL && d->batching != NULL && i < d->method_count; i++) {
 		const pinion_method *m = &declared->methods.list[i];
 
 		d->methods[i] = (struct method){ .name = m->name,
@@ -266,6 +307,9 @@ make_spec(const pinion_node *node)
 			.param_count = (uint8_t)m->params.count,
 			.index = (uint8_t)i,
 			.has_more = m->stream || result_size(m) > SLOT_BYTES || has_rules(d) };
+		if (m->batch != NULL)
+			d->methods[i].handler = pinioni_batch_join;
+		d->batching[i] = batching_of(m, node);
 	}
 	return d;
 }
@@ -280,6 +324,7 @@ free_spec(struct deployment *d)
 	free((char *)(uintptr_t)d->app);
 	free((char *)(uintptr_t)d->route);
 	free(d->methods);
+	free(d->batching);
 	free(d);
 }
 
@@ -463,6 +508,23 @@ add_deployment(struct pinion_runtime *rt, struct deployment *d)
 	return err;
 }
 
+/* A batch that is never full only waits. */
+static void
+warn_of_batches(struct pinion_runtime *rt, const struct deployment *d)
+{
+	for (size_t i = 0; i < d->method_count; i++) {
+		const pinion_method *m = &d->declared->methods.list[i];
+		const struct batching *b = &d->batching[i];
+
+		if (m->batch != NULL && m->size_of == NULL &&
+		    (uint64_t)b->max_size * b->max_running > d->max_ongoing)
+			pinioni_runtime_log(rt,
+			    "%s.%s: %u batches of %u do not fit max_ongoing_requests, which is %u: they "
+			    "run when they have waited",
+			    d->name, m->name, b->max_running, b->max_size, d->max_ongoing);
+	}
+}
+
 int
 pinioni_deploy(struct pinion_app *app, pinion_node *node)
 {
@@ -470,8 +532,8 @@ pinioni_deploy(struct pinion_app *app, pinion_node *node)
 	struct deployment *d = make_spec(node);
 	int err;
 
-	err =
-	    d == NULL || d->methods == NULL || d->name == NULL || d->app == NULL || d->route == NULL
+	err = d == NULL || d->methods == NULL || d->batching == NULL || d->name == NULL ||
+		d->app == NULL || d->route == NULL
 	    ? -ENOMEM
 	    : add_deployment(rt, d);
 	if (err != 0) {
@@ -483,6 +545,7 @@ pinioni_deploy(struct pinion_app *app, pinion_node *node)
 		return err;
 	}
 	node->deployment = d;
+	warn_of_batches(rt, d);
 	rt->fibers_reserved += (uint64_t)d->replica_count * d->max_ongoing;
 	err = reserve_fibers(app, d);
 	if (err == 0)
@@ -548,118 +611,4 @@ pinioni_applications_free(struct pinion_runtime *rt)
 		free(rt->apps[i].name);
 		free(rt->apps[i].prefix);
 	}
-}
-
-/* ---- tasks ---------------------------------------------------------------------------------- */
-
-static int
-run_task(void *state, pinion_request *r)
-{
-	struct pinion_runtime *rt = r->worker->runtime;
-	unsigned function = r->message.function & ~(unsigned)MESSAGE_TERMS;
-	pinion_task_fn *fn = NULL;
-
-	(void)state;
-	if (function < TASK_FUNCTIONS) {
-		/* relaxed: P of the message came after it was registered. */
-		fn = atomic_load_explicit(&rt->tasks[function], memory_order_relaxed);
-	}
-	return fn == NULL ? -EBADMSG : fn(r);
-}
-
-static const pinion_deployment tasks = {
-	.name = "task",
-	.methods = PINION_METHODS(PINION_METHOD("run", run_task, .returns = PINION_RETURNS_STR)),
-};
-
-int
-pinioni_deploy_tasks(struct pinion_runtime *rt)
-{
-	struct pinion_app *app = calloc(1, sizeof *app);
-	pinion_node *node = calloc(1, sizeof *node);
-	int err = app == NULL || node == NULL ? -ENOMEM : 0;
-
-	if (err == 0) {
-		app->runtime = rt;
-		app->name = app->prefix = "";
-		*node = (pinion_node){ .app = app,
-			.declared = &tasks,
-			.name = (char[]){ "task" },
-			.num_replicas = rt->worker_count,
-			.max_ongoing = PINION_MAX_ONGOING_DEFAULT };
-		err = pinioni_deploy(app, node);
-	}
-	if (err == 0) {
-		node->deployment->methods[0].any_params = true;
-		node->deployment->methods[0].signature = UINT64_MAX;
-	}
-	free(node);
-	free(app);
-	return err;
-}
-
-/* The number of a function, the same whenever it is asked for. */
-static int
-task_index(struct pinion_runtime *rt, pinion_task_fn *fn)
-{
-	int at = -ENOSPC;
-
-	for (int i = 0; i < TASK_FUNCTIONS; i++) {
-		/* relaxed: a miss is looked at again under the lock. */
-		pinion_task_fn *there = atomic_load_explicit(&rt->tasks[i], memory_order_relaxed);
-
-		if (there == fn)
-			return i;
-		if (there == NULL)
-			break;
-	}
-	(void)pthread_mutex_lock(&rt->lock);
-	for (int i = 0; i < TASK_FUNCTIONS && at < 0; i++) {
-		pinion_task_fn *there =
-		    /* relaxed twice: under the lock; told to workers by P. */
-		    atomic_load_explicit(&rt->tasks[i], memory_order_relaxed);
-
-		if (there == NULL)
-			atomic_store_explicit(&rt->tasks[i], fn, memory_order_relaxed);
-		if (there == NULL || there == fn)
-			at = i;
-	}
-	(void)pthread_mutex_unlock(&rt->lock);
-	return at;
-}
-
-pinion_response
-pinioni_task_submit(pinion_port *port, pinion_task_fn *fn, pinion_args args)
-{
-	const struct deployment *d = registry_deployment(&port->runtime->registry, DEPLOYMENT_TASK);
-	int index = fn == NULL ? -EINVAL : task_index(port->runtime, fn);
-	struct call_how how = { .function = (uint16_t)index };
-
-	if (index < 0)
-		return pinioni_port_fail(port, index, &d->methods[0], "%s",
-		    fn == NULL ? "the function is NULL" : "too many different functions");
-	return pinioni_submit(port, &d->methods[0], args, &how);
-}
-
-pinion_response
-pinion_task_on(pinion_runtime *rt, pinion_task_fn *fn, pinion_args args)
-{
-	struct port_shell *shell;
-	pinion_response r = { .generation = EINVAL, .port = UINT32_MAX, .slot = RESPONSE_NOWHERE };
-	int err = -EINVAL;
-	pinion_port *port = rt == NULL ? NULL : port_enter(rt->key, &shell, &err);
-
-	if (port == NULL) {
-		r.generation = (uint64_t)-err;
-		return r;
-	}
-	r = pinioni_task_submit(port, fn, args);
-	port_leave(shell);
-	return r;
-}
-
-pinion_response
-pinion_task_of(pinion_request *r, pinion_task_fn *fn, pinion_args args)
-{
-	return pinioni_task_submit(r->worker->port, fn, args);
 }

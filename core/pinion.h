@@ -43,8 +43,10 @@ enum {
 	PINION_RESULT_MAX_DEFAULT = 1024, /* bytes of a str or bytes result */
 	PINION_WORKERS_MAX = 64,
 	PINION_MAX_ONGOING_DEFAULT = 100, /* requests that one replica runs at once */
-	PINION_NAME_MAX = 128,            /* bytes of a request's id, or a model's */
-	PINION_CARRIED_MAX = 1024,        /* bytes of both, and all values with their names */
+	PINION_BATCH_SIZE_DEFAULT = 10,
+	PINION_BATCH_SIZE_MAX = 65536,
+	PINION_NAME_MAX = 128,     /* bytes of a request's id, or a model's */
+	PINION_CARRIED_MAX = 1024, /* bytes of both, and all values with their names */
 	PINION_CALLER_DRIVEN =
 	    0x7fffffff, /* workers: no thread; the caller drives with pinion_work */
 };
@@ -140,6 +142,15 @@ typedef struct pinion_into { /* 16 bytes: two registers, no copy on the stack */
 } pinion_into;
 
 typedef int pinion_handler(void *replica, pinion_request *req);
+/* Several requests of one method, each to be answered on its own, as by a handler. What is left unanswered ends as when
+ * a handler returns that. None ends before it returns. It belongs to no request: what it calls inherits nothing, and is
+ * given back when it returns. */
+typedef int pinion_batch_handler(void *replica, pinion_request *const *requests, unsigned count);
+/* How much of max_batch_size a request takes up, 1 or more; 0: it is refused. Reads its arguments only. */
+typedef uint32_t pinion_size_fn(void *replica, pinion_request *req);
+/* 0 and *model, or -errno and maybe a pinion_fail of the request. It may wait. */
+typedef int pinion_model_load_fn(void *replica, pinion_request *req, pinion_str id, void **model);
+typedef void pinion_model_unload_fn(void *replica, void *model);
 typedef int pinion_task_fn(pinion_request *req);
 typedef int pinion_init_fn(void *replica, pinion_init *init);
 typedef void pinion_deinit_fn(void *replica);
@@ -177,6 +188,13 @@ typedef struct pinion_method {
 	uint32_t result_max;    /* bytes of a str or bytes result; 0: PINION_RESULT_MAX_DEFAULT */
 	bool
 	    stream; /* yields any number of `returns`, each of at most result_max; returning 0 ends it */
+	/* Instead of `handler`. Requests that gather count as ongoing: max_ongoing_requests is to be max_batch_size for
+	 * each of the max_concurrent_batches, and more to gather meanwhile. */
+	pinion_batch_handler *batch;
+	int32_t max_batch_size;         /* requests, or what size_of says of them; 10 */
+	int64_t batch_wait_ns;          /* for more, from the first on; 0: takes what is there */
+	int32_t max_concurrent_batches; /* of a replica; 1 */
+	pinion_size_fn *size_of;        /* NULL: each is 1 */
 } pinion_method;
 typedef struct pinion_methods {
 	const pinion_method *list;
@@ -190,6 +208,10 @@ typedef struct pinion_deployment {
 	pinion_deinit_fn *deinit;
 	pinion_params init_params;
 	pinion_methods methods;
+	/* Of what calls name by .terms.model: pinion_model has it loaded, once, and the least lately used unloaded. */
+	pinion_model_load_fn *load_model;
+	pinion_model_unload_fn *unload_model;
+	int32_t max_models; /* loaded at once in one replica */
 } pinion_deployment;
 
 /* ---- start and stop ---------------------------------------------------------------------------- */
@@ -275,6 +297,10 @@ typedef struct pinion_bind_options {
 	/* "least_loaded"; "round_robin"; "by_key": the same replica for the same call option .key, or without one
 	 * for the same caller, whose calls stay in order; "local": on the caller's worker, else node. */
 	const char *routing;
+	/* Of all methods with a batch handler, over what they declare; 0: as declared. */
+	int32_t max_batch_size;
+	int64_t batch_wait_ns;
+	int32_t max_concurrent_batches;
 } pinion_bind_options;
 
 /* Builds the graph, starts its replicas, runs their init; all or nothing. */
@@ -375,6 +401,10 @@ typedef struct pinion_call_options {
  * the result is not kept waiting by a handler that is not told. */
 pinion_response pinion_call_with_options(
     pinion_handle handle, const pinion_call_options *options) PINION_MUST_CHECK;
+/* The same call to every replica, each with a response of its own. Returns how many replicas there are; only `max` are
+ * called. -errno: none could be. */
+int pinion_broadcast(pinion_handle handle, pinion_args args, pinion_response *responses,
+    unsigned max) PINION_MUST_CHECK;
 /* Nobody waits for an answer. 0, or why it could not be sent. */
 int pinion_post(pinion_handle handle, pinion_args args) PINION_MUST_CHECK;
 /* A plain function on the task workers; functions are told apart by address. It must reply. */
@@ -533,6 +563,8 @@ const void *pinion_arg_struct_at(pinion_request *req, unsigned index, size_t siz
 int pinion_reply_value(pinion_request *req, pinion_value value) PINION_MUST_CHECK;
 /* The same of a value that lies somewhere. */
 int pinion_reply_from(pinion_request *req, const pinion_value *value) PINION_MUST_CHECK;
+/* Of a method that returns nothing, or a stream: it ends here, as by returning 0. */
+int pinion_reply_nothing(pinion_request *req) PINION_MUST_CHECK;
 int pinion_reply_fmt(pinion_request *req, const char *format, ...)
     PINION_PRINTF(2, 3) PINION_MUST_CHECK;
 /* An item of a stream. While its reader keeps up, its worker runs nothing else, and it hears of a cancel only by
@@ -562,6 +594,10 @@ int pinion_token_fail(pinion_token token, int error, const char *format, ...)
 bool pinion_cancelled(pinion_request *req);
 /* ns until the request's deadline, by the runtime's clock; 0: it is past; INT64_MAX: it has none. */
 int64_t pinion_time_left(pinion_request *req);
+/* The model that the call named by .terms.model, loaded if it was not: another that loads it, or a place for it, is
+ * waited for. Good until the request has ended. -EINVAL: it names none, or the deployment has none; or what load_model
+ * said. */
+int pinion_model(pinion_request *req, void **model) PINION_MUST_CHECK;
 /* Suspends this request; its worker goes on with others. */
 int pinion_sleep(pinion_request *req, int64_t ns) PINION_MUST_CHECK;
 /* Memory on this worker's node until the request has ended. NULL: none left. */

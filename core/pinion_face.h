@@ -187,6 +187,10 @@ pinion_args_of(const pinion_value *values, uint64_t signature, uint32_t count)
 	{ \
 		.name = (method_name), .handler = __VA_ARGS__ \
 	}
+#define PINION_BATCH_METHOD(method_name, ...) \
+	{ \
+		.name = (method_name), .batch = __VA_ARGS__ \
+	}
 #define PINION_METHODS(...) \
 	{ \
 		.list = (const pinion_method[]){ __VA_ARGS__ }, \

@@ -53,6 +53,12 @@ struct method {
 	bool any_params; /* a task: whatever it is called with */
 };
 
+/* How its requests run together, where the method has a batch handler. */
+struct batching {
+	uint32_t max_size, max_running;
+	int64_t wait_ns;
+};
+
 enum routing {
 	ROUTE_LEAST_LOADED,
 	ROUTE_ROUND_ROBIN,
@@ -72,6 +78,7 @@ struct deployment {
 	const pinion_deployment *declared;
 	const char *app, *route; /* its application's name and prefix */
 	struct method *methods;
+	struct batching *batching; /* one a method */
 	size_t method_count;
 	uint32_t first_replica;
 	uint32_t replica_count;
@@ -102,12 +109,14 @@ struct replica {
 	/* W worker, with every request: on a line of its own. */
 	alignas(PINION_LINE) uint32_t ongoing;
 	uint32_t queued; /* admitted, and not started; where there are rules */
+	bool is_ending;  /* its application did not start: nothing begins here any more */
+	bool lingers; /* a handler of it was suspended after its answer: not on a waiter's stack */
+	bool is_crowded;
 	struct request_queue
 	    waiting; /* for `ongoing` to fall below max_ongoing, or for an idle sibling */
 	struct replica *crowded_next; /* of this worker, while is_crowded */
-	bool is_crowded;
-	bool is_ending; /* its application did not start: nothing begins here any more */
-	bool lingers; /* a handler of it was suspended after its answer: not on a waiter's stack */
+	struct batcher *batchers;     /* one a method; NULL: none is batched */
+	struct model_table *models;   /* NULL: it has none */
 };
 
 /* Given to readers whole. */

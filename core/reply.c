@@ -118,6 +118,19 @@ pinion_reply_from(pinion_request *r, const pinion_value *value)
 }
 
 int
+pinion_reply_nothing(pinion_request *r)
+{
+	struct outcome o = { .kind = PINION_KIND_NONE };
+
+	if (is_taken(r))
+		return refuse(r);
+	if (r->method->returns.kind != PINION_KIND_NONE || r->method->any_params)
+		return complain_reply(r, PINION_KIND_NONE);
+	pinioni_request_complete(r, &o);
+	return 0;
+}
+
+int
 pinion_reply_value(pinion_request *r, pinion_value value)
 {
 	return pinion_reply_from(r, &value);

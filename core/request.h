@@ -35,6 +35,7 @@ enum request_state {
 	REQUEST_QUEUED,
 	REQUEST_RUNNING,
 	REQUEST_MISREAD, /* running still; its handler read an argument that is not there, or another */
+	REQUEST_GATHERED, /* core/batch.h */
 	REQUEST_RELAYING,
 	REQUEST_DEFERRED,
 	REQUEST_ANSWERED, /* or handed on; its handler may still be inside */
@@ -56,6 +57,7 @@ enum {
 struct request_memory {
 	struct request_memory *next;
 	size_t size;
+	struct model *model; /* that the request uses: core/model.h; NULL: none */
 };
 
 struct custody_entry;
@@ -89,7 +91,13 @@ struct pinion_request {
 	uint32_t depth; /* calls that wait for it; and marks */
 	_Atomic uint64_t token;
 	struct view args[PINION_ARGS_MAX];
-	struct ring_tx out;    /* of a stream */
+	union {
+		struct ring_tx out; /* of a stream that has yielded */
+		struct {
+			uint64_t gathered_at; /* ns */
+			uint32_t batch_size;
+		}; /* REQUEST_GATHERED */
+	};
 	struct fiber *fiber;   /* its handler's, while that is suspended */
 	struct timer deadline; /* REQUEST_BOUND */
 	struct timer stale;    /* is_admitted: when it is to have started */

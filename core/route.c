@@ -56,6 +56,17 @@ by_key(const struct directory_copy *route, uint64_t key)
 	return route->first + (uint32_t)at;
 }
 
+/* FNV-1a: a model goes where it went before. */
+static uint64_t
+key_of(const char *model)
+{
+	uint64_t key = UINT64_C(0xcbf29ce484222325);
+
+	for (; *model != '\0'; model++)
+		key = (key ^ (unsigned char)*model) * UINT64_C(0x100000001b3);
+	return key;
+}
+
 /* The least loaded of those that are as near as can be. Of a thread that is no worker, all are. */
 static uint32_t
 nearest(const pinion_port *port, struct directory_copy *route)
@@ -84,6 +95,10 @@ __attribute__((noinline)) uint32_t
 pinioni_route_choose(pinion_port *port, struct directory_copy *route, const struct deployment *d,
     const struct call_how *how)
 {
+	if (how->to != 0)
+		return route->first + (how->to <= route->count ? how->to - 1 : 0);
+	if (how->terms != NULL && how->terms->model != NULL)
+		return by_key(route, key_of(how->terms->model));
 	switch (d->rules.routing) {
 	case ROUTE_ROUND_ROBIN:
 		return in_turn(route);

@@ -20,6 +20,15 @@ struct call_how;
 uint32_t pinioni_route_choose(pinion_port *port, struct directory_copy *route,
     const struct deployment *d, const struct call_how *how);
 
+/* Replicas that the deployment has now. */
+static inline uint32_t
+route_count(pinion_port *port, const struct deployment *d)
+{
+	if (directory_version(&port->runtime->directory) != port->directory_version)
+		pinioni_port_renew_routes(port);
+	return port->routes[d->index].count;
+}
+
 /* The target of a call of this port, and the worker it lives on. False: there is none. */
 static inline bool
 route_target(pinion_port *port, const struct method *method, const struct call_how *how,

@@ -303,6 +303,7 @@ list(struct worker *w, struct starved *s)
 
 	cds_list_add_tail(&s->link, &list->head);
 	list->count++;
+	w->listed++;
 	s->listed = true;
 }
 
@@ -311,6 +312,7 @@ unlist(struct worker *w, struct starved *s)
 {
 	cds_list_del(&s->link);
 	list_of(w, s)->count--;
+	w->listed--;
 	s->listed = false;
 }
 
@@ -430,6 +432,8 @@ yield(pinion_request *r, const struct outcome *o)
 		if (ring_is_closed(&r->out))
 			return -ECANCELED;
 		err = pinioni_worker_interrupted(r->worker);
+		if (err == 0 && r->worker->current != r)
+			err = pinioni_cancel_code(r); /* one of a batch, whose handler goes on */
 		if (err != 0)
 			return err;
 		item = ring_claim(&r->out);

@@ -277,8 +277,8 @@ static bool
 is_alone(const struct worker *w)
 {
 	/* relaxed: a hint; whoever sent mail waits for a turn. */
-	return w->queue.head == NULL && w->resumed == NULL && w->outbox_messages == 0 &&
-	    atomic_load_explicit(&w->mail, memory_order_relaxed) == NULL;
+	return w->queue.head == NULL && w->ripe_count == 0 && w->resumed == NULL &&
+	    w->outbox_messages == 0 && atomic_load_explicit(&w->mail, memory_order_relaxed) == NULL;
 }
 
 /* While nobody else wants the worker, a call to another one is waited for here: it takes a fifth of what a
@@ -347,6 +347,7 @@ pinioni_worker_await_stranger(struct worker *w, struct slot *slot, uint64_t gene
 		return 0;
 	me.next = w->strangers;
 	w->strangers = &me;
+	w->listed++;
 	while (err == 0 && slot_look(slot, generation) == SLOT_IS_PENDING) {
 		err = pinioni_worker_interrupted(w);
 		if (err == 0)
@@ -355,6 +356,7 @@ pinioni_worker_await_stranger(struct worker *w, struct slot *slot, uint64_t gene
 	for (at = &w->strangers; *at != &me; at = &(*at)->next)
 		continue;
 	*at = me.next;
+	w->listed--;
 	return err;
 }
 

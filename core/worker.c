@@ -12,6 +12,7 @@
 
 #include "affinity/pin.h"
 #include "core/admission.h"
+#include "core/batch.h"
 #include "core/call.h"
 #include "core/cancel.h"
 #include "core/grant.h"
@@ -225,8 +226,9 @@ has_something(struct worker *w)
 
 	pinioni_worker_look_at_strangers(w);
 	pinioni_stream_look_at_all_starved(w);
-	return mail || w->queue.head != NULL || w->resumed != NULL || w->outbox_messages != 0 ||
-	    runtime_phase(w->runtime) >= RUNTIME_CANCELING || !pinioni_lanes_are_empty(w) ||
+	return mail || w->queue.head != NULL || w->ripe_count != 0 || w->resumed != NULL ||
+	    w->outbox_messages != 0 || runtime_phase(w->runtime) >= RUNTIME_CANCELING ||
+	    !pinioni_lanes_are_empty(w) ||
 	    !ready_is_empty(w->port->memory.ready, w->port->memory.slot_count);
 }
 
@@ -320,6 +322,15 @@ see_phase(struct worker *w)
 		w->leave = true;
 }
 
+/* Handlers that wait for others' results or for room, batches that may run. */
+__attribute__((noinline)) static void
+look_at_lists(struct worker *w)
+{
+	pinioni_worker_look_at_strangers(w);
+	pinioni_stream_look_at_starved(w);
+	pinioni_batch_turn(w);
+}
+
 unsigned
 pinioni_worker_loop_turn(struct worker *w)
 {
@@ -328,10 +339,8 @@ pinioni_worker_loop_turn(struct worker *w)
 	pinioni_lanes_poll(w);
 	pinioni_port_drain_ready(w->port);
 	read_mail(w);
-	if (w->strangers != NULL)
-		pinioni_worker_look_at_strangers(w);
-	if ((w->starved.count | w->starved_long.count) != 0)
-		pinioni_stream_look_at_starved(w);
+	if (w->listed != 0)
+		look_at_lists(w);
 	if (pinioni_worker_run_resumed(w))
 		w->work++; /* much may have happened: nothing read before holds */
 	for (unsigned i = 0; i < RUN_BURST && run_next(w); i++)
@@ -477,6 +486,7 @@ pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
 	w->bell = board_bell(&rt->board, index);
 	w->doors = board_doors(&rt->board, index);
 	queue_init(&w->queue);
+	CDS_INIT_LIST_HEAD(&w->ripe);
 	CDS_INIT_LIST_HEAD(&w->starved.head);
 	CDS_INIT_LIST_HEAD(&w->starved_long.head);
 	w->resumed_end = &w->resumed;

@@ -118,6 +118,7 @@ struct worker {
 	    starved_since; /* ticks: a call could not be taken for want of memory; 0: not now */
 	struct outbox outboxes[WORKERS_MAX];
 	uint32_t outbox_messages;
+	uint32_t listed; /* on strangers, ripe, both starved: one look tells that there are none */
 	struct request_queue queue; /* of requests that may start */
 	uint32_t parked;            /* waiting for their replica */
 	uint32_t ongoing;           /* started, and not ended */
@@ -143,9 +144,11 @@ struct worker {
 	struct starved_list starved, starved_long; /* handlers that wait for room in their rings */
 	bool leave;                                /* back to thread_stack after this turn */
 	bool canceling;
-	uint64_t idle_since;  /* ticks; 0: busy */
-	struct pacing pacing; /* since then */
-	unsigned work;        /* done in this turn */
+	uint64_t idle_since;       /* ticks; 0: busy */
+	struct pacing pacing;      /* since then */
+	unsigned work;             /* done in this turn */
+	struct cds_list_head ripe; /* struct batcher, to be looked at */
+	uint32_t ripe_count;
 };
 
 /* To an idle sibling. False: there is none, or it may not move. */

@@ -100,7 +100,9 @@ enum message_flag {
 };
 
 enum {
-	MESSAGE_TERMS = 0x8000 /* in message.function: the slot has struct call_terms */
+	/* In message.function: */
+	MESSAGE_TERMS = 0x8000, /* the slot has struct call_terms */
+	MESSAGE_FIXED = 0x4000, /* to this replica, and no sibling */
 };
 
 enum {

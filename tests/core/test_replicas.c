@@ -225,10 +225,36 @@ a_parked_request_moves_when_the_sibling_becomes_idle(void **state)
 	graph_assert_clean(rt, 1);
 }
 
+/* Each has it once, although one is busy and its siblings are not. */
+static void
+a_broadcast_reaches_every_replica(void **state)
+{
+	pinion_handle handle;
+	pinion_response r[4];
+	int64_t where[2];
+
+	(void)state;
+	assert_int_equal(pinion_run(rt, build_pair, &handle), 0);
+	for (int round = 0; round < 100; round++) {
+		assert_int_equal(
+		    pinion_broadcast(pinion_method_of(handle, "which"), PINION_ARGS(), r, 4), 2);
+		for (int i = 0; i < 2; i++)
+			where[i] = graph_i64(r[i]) / 1000000;
+		assert_int_not_equal(where[0], where[1]);
+	}
+	assert_int_equal(
+	    pinion_broadcast(pinion_method_of(handle, "which"), PINION_ARGS(), r, 1), 2);
+	(void)graph_i64(r[0]);
+	assert_int_equal(
+	    pinion_broadcast(pinion_method_of(handle, "none"), PINION_ARGS(), r, 1), -EINVAL);
+	graph_assert_clean(rt, 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_broadcast_reaches_every_replica, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    three_hundred_calls_reach_three_replicas_each_with_its_state, start, stop),
 		cmocka_unit_test_setup_teardown(

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/batch.h - requests of one method gather at a replica, and run together.
+ *
+ *   starts --> GATHERED --> full, or its first has waited long enough --> the batch handler has them all
+ *                 |             (and fewer than max_concurrent_batches run)    each is answered on its own;
+ *                 '-- canceled, or late: drops out                             the rest as by a handler's return
+ *
+ * Why       What costs the same for one as for many is paid once.
+ * How       Such a method's handler is pinioni_batch_join: what is not batched pays nothing for it. The batch itself is a
+ *           request without a caller, so that what its handler calls is nobody's, and waits like any handler's.
+ * Progress  A batch is due by a timer, full by its size; either puts it on its worker's list, which every turn looks at.
+ *           A replica that stops, or is to be changed, makes all due. A member that ends drops out at once.
+ * Threads   The replica's worker's.
+ */
+#ifndef PINION_CORE_BATCH_H
+#define PINION_CORE_BATCH_H
+
+#include <urcu/list.h>
+
+#include "core/request.h"
+
+/* A replica's, of one method. */
+struct batcher {
+	struct replica *replica;
+	const struct method *method;
+	struct pinion_request *first, **end;
+	uint32_t count, size; /* of those that gather */
+	uint32_t running;
+	bool is_due, is_listed;
+	struct timer due;
+	uint32_t turns;            /* that it gathers without a wait */
+	struct cds_list_head link; /* of its worker's, to be looked at */
+	/* Of the next batch. */
+	uint32_t max_size, max_running;
+	int64_t wait_ns;
+	struct batch_room *rooms;
+};
+
+/* The handler of methods that have a batch handler. */
+int pinioni_batch_join(void *state, pinion_request *r);
+/* It ends while it gathers: it is out. */
+void pinioni_batch_drop(struct pinion_request *r);
+/* Part of a turn: runs what is full or due. */
+void pinioni_batch_turn(struct worker *w) __attribute__((noinline, cold));
+/* What has gathered at this replica is due. */
+void pinioni_batch_flush(struct worker *w, struct replica *replica);
+/* Those of a replica, on its worker. 0, -ENOMEM. */
+int pinioni_batch_make(struct worker *w, struct replica *replica)
+    __attribute__((warn_unused_result));
+void pinioni_batch_free(struct worker *w, struct replica *replica);
+
+#endif
