@@ -20,4 +20,4 @@ install(FILES ${PROJECT_BINARY_DIR}/pinion-config.cmake
 install(FILES ${PROJECT_BINARY_DIR}/pinion.pc ${PROJECT_BINARY_DIR}/pinion-http.pc
 	DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES docs/man/pinion.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-install(FILES core/pinion.h core/pinion_face.h ingress/http/pinion_http.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pinion)
+install(FILES core/pinion.h core/pinion_declare.h core/pinion_face.h ingress/http/pinion_http.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pinion)

@@ -14,7 +14,7 @@
 static uint32_t
 room_of(const struct replica *replica)
 {
-	uint32_t most = replica->deployment->max_ongoing;
+	uint32_t most = replica->max_ongoing;
 
 	return replica->queue_share + (replica->ongoing < most ? most - replica->ongoing : 0);
 }
@@ -33,7 +33,7 @@ refuse(struct pinion_request *r)
 
 	pinioni_request_fail(r, -ENOBUFS, PINION_ORIGIN_RUNTIME,
 	    "%s has %u requests queued, of %u max_queued_requests for %u replicas", d->name,
-	    r->replica->queued, d->rules.max_queued, d->replica_count);
+	    r->replica->queued, r->replica->queue_max, deployment_count(d));
 }
 
 /* It stays in the queue until its turn comes; there it is seen to have ended. */
@@ -64,7 +64,7 @@ pinioni_admission_ask(struct pinion_request *r)
 	const struct deployment_rules *rules = &replica->deployment->rules;
 	struct worker *w = r->worker;
 
-	if (rules->max_queued != 0 && !was_given(r) && replica->queued >= room_of(replica)) {
+	if (replica->queue_max != 0 && !was_given(r) && replica->queued >= room_of(replica)) {
 		if (!has_failed(r) && !pinioni_worker_give_surplus(w, r))
 			refuse(r);
 		return false;
@@ -94,6 +94,6 @@ pinioni_admission_may_move(const struct pinion_request *r)
 {
 	const struct deployment *d = r->replica->deployment;
 
-	return d->replica_count > 1 && (r->message.function & MESSAGE_FIXED) == 0 &&
+	return deployment_count(d) > 1 && (r->message.function & MESSAGE_FIXED) == 0 &&
 	    d->rules.routing != ROUTE_BY_KEY && d->rules.routing != ROUTE_LOCAL;
 }

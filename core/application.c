@@ -131,7 +131,7 @@ deploy_all(struct pinion_app *app, const pinion_node *ingress, const char *prefi
 		return 0;
 	for (uint32_t i = app->count; i-- > 0;)
 		if (app->nodes[i]->deployment != NULL)
-			pinioni_undeploy(rt, app->nodes[i]->deployment, app->nodes[i]->inited);
+			pinioni_undeploy(rt, app->nodes[i]->deployment);
 	return err;
 }
 

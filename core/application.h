@@ -24,10 +24,10 @@ struct pinion_node {
 	uint32_t num_replicas;
 	uint32_t max_ongoing;
 	struct deployment_rules rules;
+	const char *user_config;  /* the caller's, until it was deployed */
 	struct batching batching; /* 0: as its methods declare */
 	uint16_t index;           /* of its deployment */
 	struct deployment *deployment;
-	uint32_t inited; /* replicas whose init succeeded */
 	size_t record_length;
 	unsigned char record[INIT_RECORD_MAX];
 };
@@ -43,8 +43,17 @@ struct pinion_app {
 /* Makes a node's deployment live. 0, or -errno with app->failed set. Under the runtime's lock but while
  * init runs. */
 int pinioni_deploy(struct pinion_app *app, pinion_node *node) __attribute__((warn_unused_result));
-/* Takes it back: no route, deinit of the replicas that had init. */
-void pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d, uint32_t inited);
+/* Takes it back: no route, deinit of its replicas. */
+void pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d);
+/* More replicas: they have had init when calls go to them. 0, or why not; then there are as many as before. Under run_lock,
+ * as the following. */
+int pinioni_deployment_grow(struct pinion_runtime *rt, struct deployment *d, uint32_t count,
+    char text[FAULT_TEXT]) __attribute__((warn_unused_result));
+/* Fewer: the last leave, when what they run has ended, which has so long. */
+void pinioni_deployment_shrink(
+    struct pinion_runtime *rt, struct deployment *d, uint32_t count, int64_t limit_ns);
+/* Its max_queued is shared out anew. */
+void pinioni_deployment_share(const struct deployment *d, uint32_t count);
 /* NULL, or why a name cannot be shown as it is: one with a line's end would be two lines of a log. */
 const char *pinioni_bad_name(const char *name);
 /* Of that method; an unknown name is kept, to be named in what its calls are told. */

@@ -272,6 +272,7 @@ pinion_bind_with(pinion_app *app, const pinion_deployment *d, const pinion_bind_
 	    : (uint32_t)options->max_ongoing_requests;
 	node->rules.max_queued = (uint32_t)options->max_queued_requests;
 	node->rules.queue_timeout_ns = options->queue_timeout_ns;
+	node->user_config = options->user_config;
 	node->batching = (struct batching){ .max_size = (uint32_t)options->max_batch_size,
 		.max_running = (uint32_t)options->max_concurrent_batches,
 		.wait_ns = options->batch_wait_ns };

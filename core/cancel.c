@@ -622,6 +622,18 @@ end_some(struct worker *w)
 }
 
 void
+pinioni_cancel_replica(struct worker *w, const struct replica *replica)
+{
+	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
+		struct pinion_request *r = pinioni_worker_request_at(w, i);
+
+		if (r->state != REQUEST_FREE && r->state != REQUEST_PLACEHOLDER &&
+		    r->replica == replica && r->counted)
+			end(r, REQUEST_CANCELED);
+	}
+}
+
+void
 pinioni_cancel_all(struct worker *w)
 {
 	w->canceling = true;

@@ -3,228 +3,15 @@
  * core/deploy.c - a node of the graph becomes replicas on workers.
  */
 #include <errno.h>
-#include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/application.h"
 #include "core/batch.h"
-#include "core/call.h"
-#include "core/model.h"
 #include "core/queue.h"
-#include "core/record.h"
-#include "core/thread.h"
+#include "core/replica.h"
 #include "core/value.h"
-
-/* What init sees of its arguments: the same views that a request has. */
-struct pinion_init {
-	pinion_request args;
-	unsigned replica;
-	char text[FAULT_TEXT];
-};
-
-struct start {
-	struct replica *replica;
-	const pinion_node *node;
-	int err;
-	char text[FAULT_TEXT];
-};
-
-/* ---- init's view ---------------------------------------------------------------------------- */
-
-bool
-pinion_init_bool(pinion_init *i, unsigned index)
-{
-	return pinion_arg_bool(&i->args, index);
-}
-
-int64_t
-pinion_init_i64(pinion_init *i, unsigned index)
-{
-	return pinion_arg_i64(&i->args, index);
-}
-
-uint64_t
-pinion_init_u64(pinion_init *i, unsigned index)
-{
-	return pinion_arg_u64(&i->args, index);
-}
-
-double
-pinion_init_f64(pinion_init *i, unsigned index)
-{
-	return pinion_arg_f64(&i->args, index);
-}
-
-pinion_str
-pinion_init_str(pinion_init *i, unsigned index)
-{
-	return pinion_arg_str(&i->args, index);
-}
-
-pinion_bytes
-pinion_init_bytes(pinion_init *i, unsigned index)
-{
-	return pinion_arg_bytes(&i->args, index);
-}
-
-const void *
-pinion_init_struct_at(pinion_init *i, unsigned index, size_t size, size_t align)
-{
-	return pinion_arg_struct_at(&i->args, index, size, align);
-}
-
-pinion_handle
-pinion_init_handle(pinion_init *i, unsigned index)
-{
-	return pinion_arg_handle(&i->args, index);
-}
-
-unsigned
-pinion_init_replica(pinion_init *i)
-{
-	return i->replica;
-}
-
-int
-pinion_init_fail(pinion_init *i, int error, const char *format, ...)
-{
-	va_list list;
-
-	va_start(list, format);
-	(void)vsnprintf(i->text, sizeof i->text, format, list); /* cut short: fine */
-	va_end(list);
-	return error < 0 ? error : error > 0 ? -error : -EINVAL;
-}
-
-/* ---- on the replica's worker ---------------------------------------------------------------- */
-
-/* What it has beside its state. */
-static int
-furnish(struct worker *w, struct replica *r)
-{
-	int err = pinioni_batch_make(w, r);
-
-	return err != 0 ? err : pinioni_model_make(w, r);
-}
-
-static void
-clear(struct worker *w, struct replica *r)
-{
-	pinioni_batch_free(w, r);
-	pinioni_model_free(w, r);
-}
-
-static void
-start_replica(struct worker *w, void *arg)
-{
-	struct start *s = arg;
-	const pinion_deployment *d = s->node->declared;
-	struct method m = { .name = "init",
-		.params = d->init_params.list,
-		.param_count = (uint8_t)d->init_params.count,
-		.deployment = s->replica->deployment };
-	struct pinion_init *init = pinioni_heap_take(w->heap, sizeof *init);
-
-	if (d->replica_size != 0)
-		s->replica->state = pinioni_heap_take(w->heap, d->replica_size);
-	if (init == NULL || (d->replica_size != 0 && s->replica->state == NULL)) {
-		s->err = -ENOMEM;
-	} else if ((s->err = furnish(w, s->replica)) != 0) {
-		s->err = -ENOMEM;
-	} else if (d->init != NULL) {
-		init->args.method = &m;
-		init->args.worker = w;
-		init->args.inside = true; /* so that it never goes to the pool */
-		init->replica = s->replica->number;
-		s->err = pinioni_record_decode_at(
-		    &init->args, s->node->record, (uint32_t)s->node->record_length);
-		pinioni_worker_publish_depth(w, 1); /* busy: siblings keep their surplus */
-		if (s->err == 0)
-			s->err = d->init(s->replica->state, init);
-		pinioni_worker_publish_depth(w, 0);
-		memcpy(s->text, init->text, sizeof s->text);
-	}
-	pinioni_heap_give(w->heap, init, sizeof *init);
-	if (s->err != 0)
-		clear(w, s->replica);
-	if (s->err != 0 && s->replica->state != NULL) {
-		pinioni_heap_give(w->heap, s->replica->state, d->replica_size);
-		s->replica->state = NULL;
-	}
-}
-
-static void
-end_replica(struct worker *w, void *arg)
-{
-	struct replica *r = arg;
-	const pinion_deployment *d = r->deployment->declared;
-
-	pinioni_model_unload_all(w, r);
-	if (d->deinit != NULL)
-		d->deinit(r->state);
-	clear(w, r);
-	if (r->state != NULL)
-		pinioni_heap_give(w->heap, r->state, d->replica_size);
-	r->state = NULL;
-}
-
-/* Nothing begins there any more; what waits for it fails in the next turn. */
-static void
-close_replica(struct worker *w, void *arg)
-{
-	struct replica *r = arg;
-
-	r->is_ending = true;
-	pinioni_batch_flush(w, r);
-	while (r->waiting.head != NULL)
-		pinioni_worker_unpark(w, r);
-}
-
-struct busy {
-	const struct replica *replica;
-	uint32_t ongoing;
-};
-
-static void
-count_ongoing(struct worker *w, void *arg)
-{
-	struct busy *b = arg;
-
-	(void)w;
-	b->ongoing = b->replica->ongoing;
-}
-
-/* Whoever was called while the application came up may still run. False: longer than drain_ns. */
-static bool
-has_ended(struct pinion_runtime *rt, const struct replica *r)
-{
-	uint64_t start = clock_monotonic_ns();
-	struct busy b = { .replica = r };
-
-	for (;;) {
-		pinioni_worker_control(r->worker, count_ongoing, &b);
-		if (b.ongoing == 0)
-			return true;
-		if (clock_monotonic_ns() - start > (uint64_t)rt->drain_ns)
-			return false;
-		(void)sched_yield(); /* cannot fail on Linux */
-	}
-}
-
-static void
-end_one(struct pinion_runtime *rt, struct replica *r)
-{
-	pinioni_worker_control(r->worker, close_replica, r);
-	if (has_ended(rt, r))
-		pinioni_worker_control(r->worker, end_replica, r);
-	else
-		pinioni_runtime_log(rt,
-		    "%s: a handler still runs, deinit of replica %u is left out",
-		    r->deployment->name, r->number);
-}
 
 /* ---- specs ---------------------------------------------------------------------------------- */
 
@@ -287,9 +74,14 @@ make_spec(const pinion_node *node)
 	d->declared = declared;
 	d->method_count = declared->methods.count;
 	d->max_ongoing = node->max_ongoing;
+	d->wanted = node->num_replicas;
 	d->rules = node->rules;
 	d->index = node->index;
-	d->replica_count = node->num_replicas;
+	d->record = malloc(node->record_length + 1);
+	if (d->record != NULL)
+		memcpy(d->record, node->record, node->record_length);
+	d->record_length = node->record_length;
+	d->user_config = node->user_config == NULL ? NULL : strdup(node->user_config);
 	for (size_t i = 0; d->methods != NULL && d->batching != NULL && i < d->method_count; i++) {
 		const pinion_method *m = &declared->methods.list[i];
 
@@ -325,6 +117,11 @@ free_spec(struct deployment *d)
 	free((char *)(uintptr_t)d->route);
 	free(d->methods);
 	free(d->batching);
+	free(d->record);
+	free(d->user_config);
+	for (uint32_t i = 0; i < d->own_count; i++)
+		free(d->own[i]);
+	free(d->own);
 	free(d);
 }
 
@@ -363,134 +160,236 @@ free_replicas(struct pinion_runtime *rt, struct retired *retired)
 	free(r);
 }
 
-/* A longer table in place of the old one, which goes after a grace period. */
+static struct replica *
+make_replica(struct pinion_runtime *rt, struct deployment *d, uint32_t number)
+{
+	struct replica *r = pinioni_lines_take(sizeof *r);
+	unsigned w = place(rt, number);
+
+	if (r == NULL)
+		return NULL;
+	*r = (struct replica){ .deployment = d,
+		.worker = &rt->workers[w],
+		.number = number,
+		.max_ongoing = d->max_ongoing };
+	r->direct = has_rules(d) ? NULL : r->worker;
+	queue_init(&r->waiting);
+	rt->replicas_placed[w]++;
+	return r;
+}
+
+/* So many at least, of its own. */
 static int
-add_replicas(struct pinion_runtime *rt, struct deployment *d)
+make_own(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
+{
+	struct replica **own =
+	    count <= d->own_count ? d->own : realloc(d->own, count * sizeof *own);
+
+	if (own == NULL)
+		return -ENOMEM;
+	d->own = own;
+	while (d->own_count < count) {
+		struct replica *r = make_replica(rt, d, d->own_count);
+
+		if (r == NULL)
+			return -ENOMEM;
+		own[d->own_count++] = r;
+	}
+	return 0;
+}
+
+/* Where `count` replicas lie side by side: where they are, or behind all others with room to grow. What was sent to
+ * where they were finds them there. */
+static int
+make_room(const struct deployment *d, uint32_t count, uint32_t end, uint32_t *first, uint32_t *room)
+{
+	*first = d->first;
+	*room = d->room;
+	if (count <= d->room)
+		return 0;
+	*first = end;
+	*room = d->room == 0 || end + 2 * count > DIRECTORY_REPLICAS ? count : 2 * count;
+	return end + *room > DIRECTORY_REPLICAS ? -ENOSPC : 0;
+}
+
+/* A table with `count` of this deployment in place of the old one, which goes after a grace period. Under the lock. */
+static int
+change_table(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
 {
 	/* relaxed: written under the lock that we hold. */
 	struct replica_table *old =
 	    atomic_load_explicit(&rt->registry.replicas, memory_order_relaxed);
 	uint32_t before = old == NULL ? 0 : old->count;
-	uint32_t all = before + d->replica_count;
+	uint32_t first, room, all, had = d->own_count;
 	struct retired_replicas *past;
 	struct replica_table *t;
+	int err = make_room(d, count, before, &first, &room);
 
-	if (all > DIRECTORY_REPLICAS)
-		return -ENOSPC;
+	if (err == 0)
+		err = make_own(rt, d, count);
+	if (err != 0)
+		return err;
+	all = first + room > before ? first + room : before;
 	past = calloc(1, sizeof *past);
 	t = pinioni_lines_take(sizeof *t + all * sizeof t->replicas[0]);
-	if (past == NULL || t == NULL)
-		goto undo_memory;
+	if (past == NULL || t == NULL) {
+		free(past);
+		free(t);
+		return -ENOMEM;
+	}
 	*past = (struct retired_replicas){ .retired = { .runtime = rt, .free = free_replicas },
 		.table = old };
 	if (before != 0)
 		memcpy(t->replicas, old->replicas, before * sizeof t->replicas[0]);
-	t->count = before;
-	d->first_replica = before;
-	for (uint32_t i = 0; i < d->replica_count; i++) {
-		struct replica *r = pinioni_lines_take(sizeof *r);
-		unsigned w = place(rt, i);
-
-		if (r == NULL)
-			goto undo_table;
-		*r = (struct replica){ .deployment = d, .worker = &rt->workers[w], .number = i };
-		r->index = before + i;
-		r->direct = has_rules(d) ? NULL : r->worker;
-		r->queue_share = d->rules.max_queued / d->replica_count +
-		    (i < d->rules.max_queued % d->replica_count);
-		queue_init(&r->waiting);
-		rt->replicas_placed[w]++;
-		t->replicas[t->count++] = r;
-	}
+	t->count = all;
+	for (uint32_t i = 0; i < room; i++)
+		t->replicas[first + i] = d->own[i < d->own_count ? i : 0];
+	for (uint32_t i = had; i < d->own_count; i++)
+		d->own[i]->index = first + i; /* of the others: what it was stays good */
+	d->room = room;
+	d->first = first;
 	/* G: the table and its replicas are written. */
 	atomic_store_explicit(&rt->registry.replicas, t, memory_order_release);
 	pinioni_retire(&rt->reclaimer, &past->retired);
 	return 0;
-
-undo_table:
-	while (t->count > before) {
-		rt->replicas_placed[t->replicas[--t->count]->worker->index]--;
-		free(t->replicas[t->count]);
-	}
-undo_memory:
-	free(past);
-	free(t);
-	return -ENOMEM;
 }
 
+/* Calls go to so many of them from now on. Under the lock. */
 static void
-publish_route(struct pinion_runtime *rt, const struct deployment *d, uint32_t count)
+publish_route(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
 {
 	struct directory *dir = &rt->directory;
 	/* relaxed: written under the lock that we hold. */
 	const struct replica_table *t =
 	    atomic_load_explicit(&rt->registry.replicas, memory_order_relaxed);
 
+	/* relaxed: the table that has them was published before. */
+	atomic_store_explicit(&d->range, (uint64_t)d->first << 32 | count, memory_order_relaxed);
 	directory_begin(dir);
-	for (uint32_t i = 0; i < d->replica_count; i++) {
-		directory_put32(&dir->replicas[d->first_replica + i].worker,
-		    t->replicas[d->first_replica + i]->worker->index);
-		directory_put32(&dir->replicas[d->first_replica + i].deployment, d->index);
+	for (uint32_t i = 0; i < count; i++) {
+		directory_put32(&dir->replicas[d->first + i].worker, d->own[i]->worker->index);
+		directory_put32(&dir->replicas[d->first + i].deployment, d->index);
 	}
-	directory_put32(&dir->deployments[d->index].first, d->first_replica);
+	directory_put32(&dir->deployments[d->index].first, d->first);
 	directory_put32(&dir->deployments[d->index].count, count);
 	directory_put64(&dir->head->deployment_count, rt->registry.deployment_count);
 	directory_put64(&dir->head->replica_count, t->count);
 	directory_end(dir);
 }
 
+/* Stacks for what they may run at once, on their workers. from: those before it have them. */
 static int
-reserve_fibers(struct pinion_app *app, const struct deployment *d)
+reserve_fibers(
+    struct pinion_runtime *rt, const struct deployment *d, uint32_t from, char text[FAULT_TEXT])
 {
-	struct pinion_runtime *rt = app->runtime;
-	/* relaxed: written by this thread. */
-	const struct replica_table *t =
-	    atomic_load_explicit(&rt->registry.replicas, memory_order_relaxed);
-	uint64_t all = rt->fibers_reserved;
+	uint64_t all = rt->fibers_reserved + (uint64_t)(d->own_count - from) * d->max_ongoing;
 
 	if (2 * all > rt->mappings_max) {
-		pinioni_app_refuse(app,
-		    "%s: %u replicas of %u requests at once need %llu more mappings than "
+		(void)snprintf(text, FAULT_TEXT,
+		    "%u replicas of %u requests at once need %llu more mappings than "
 		    "vm.max_map_count allows (%llu)",
-		    d->name, d->replica_count, d->max_ongoing,
-		    (unsigned long long)(2 * all - rt->mappings_max),
+		    d->own_count, d->max_ongoing, (unsigned long long)(2 * all - rt->mappings_max),
 		    (unsigned long long)rt->mappings_max);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < d->replica_count; i++) {
+	rt->fibers_reserved = all;
+	for (uint32_t i = from; i < d->own_count; i++) {
 		struct reservation want = { .fibers = d->max_ongoing };
 
-		pinioni_worker_control(
-		    t->replicas[d->first_replica + i]->worker, pinioni_worker_reserve_for, &want);
+		pinioni_worker_control(d->own[i]->worker, pinioni_worker_reserve_for, &want);
 		if (want.err != 0)
 			return want.err;
 	}
 	return 0;
 }
 
-static int
-init_all(struct pinion_app *app, pinion_node *node)
+static uint32_t
+share_of(const struct deployment *d, uint32_t i, uint32_t count)
 {
-	struct pinion_runtime *rt = app->runtime;
-	struct deployment *d = node->deployment;
-	/* relaxed: written by this thread. */
-	const struct replica_table *t =
-	    atomic_load_explicit(&rt->registry.replicas, memory_order_relaxed);
+	return d->rules.max_queued / count + (i < d->rules.max_queued % count);
+}
 
-	for (uint32_t i = 0; i < d->replica_count; i++) {
-		struct start s = { .replica = t->replicas[d->first_replica + i], .node = node };
+void
+pinioni_deployment_share(const struct deployment *d, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		pinioni_replica_share(d->own[i], share_of(d, i, count), d->rules.max_queued);
+}
 
-		pinioni_worker_control(s.replica->worker, start_replica, &s);
-		if (s.err != 0) {
-			pinioni_app_refuse(app, "%s: init of replica %u failed: %s", d->name, i,
-			    s.text[0] != '\0' ? s.text : strerror(-s.err));
-			return s.err;
-		}
-		node->inited++;
+static int
+grow_locked(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
+{
+	int err;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	err = change_table(rt, d, count);
+	(void)pthread_mutex_unlock(&rt->lock);
+	return err;
+}
+
+/* Of those from `from` on; when one cannot, those before it of the same call end again. */
+static int
+start_all(struct pinion_runtime *rt, struct deployment *d, uint32_t from, uint32_t count,
+    char text[FAULT_TEXT])
+{
+	for (uint32_t i = from; i < count; i++) {
+		char why[FAULT_TEXT];
+		int err = pinioni_replica_start(d->own[i], why);
+
+		if (err == 0)
+			continue;
+		(void)snprintf(text, FAULT_TEXT, "init of replica %u failed: %.160s", i,
+		    why[0] != '\0' ? why : strerror(-err));
+		while (i-- > from)
+			pinioni_replica_end(d->own[i], rt->drain_ns);
+		return err;
 	}
 	return 0;
 }
 
+int
+pinioni_deployment_grow(
+    struct pinion_runtime *rt, struct deployment *d, uint32_t count, char text[FAULT_TEXT])
+{
+	uint32_t from = deployment_count(d), had = d->own_count;
+	int err = grow_locked(rt, d, count);
+
+	text[0] = '\0';
+	if (err == -ENOSPC)
+		(void)snprintf(
+		    text, FAULT_TEXT, "more than %d replicas in one runtime", DIRECTORY_REPLICAS);
+	if (err == 0)
+		err = reserve_fibers(rt, d, had, text);
+	if (err == 0)
+		err = start_all(rt, d, from, count, text);
+	if (err != 0)
+		return err;
+	pinioni_deployment_share(d, count);
+	(void)pthread_mutex_lock(&rt->lock);
+	publish_route(rt, d, count);
+	(void)pthread_mutex_unlock(&rt->lock);
+	return 0;
+}
+
+void
+pinioni_deployment_shrink(
+    struct pinion_runtime *rt, struct deployment *d, uint32_t count, int64_t limit_ns)
+{
+	uint32_t from = deployment_count(d);
+
+	(void)pthread_mutex_lock(&rt->lock);
+	publish_route(rt, d, count);
+	(void)pthread_mutex_unlock(&rt->lock);
+	if (count != 0)
+		pinioni_deployment_share(d, count);
+	for (uint32_t i = from; i-- > count;)
+		if (count != 0)
+			pinioni_replica_leave(d->own[i], limit_ns);
+		else
+			pinioni_replica_end(d->own[i], limit_ns);
+}
+
+/* Known by its number from now on; calls find it when it has replicas. */
 static int
 add_deployment(struct pinion_runtime *rt, struct deployment *d)
 {
@@ -499,7 +398,7 @@ add_deployment(struct pinion_runtime *rt, struct deployment *d)
 	(void)pthread_mutex_lock(&rt->lock);
 	err = rt->registry.deployment_count == DIRECTORY_DEPLOYMENTS ? -ENOSPC : 0;
 	if (err == 0)
-		err = add_replicas(rt, d);
+		err = change_table(rt, d, d->wanted);
 	if (err == 0) {
 		rt->registry.deployment_count++;
 		registry_publish(&rt->registry, d);
@@ -525,17 +424,21 @@ warn_of_batches(struct pinion_runtime *rt, const struct deployment *d)
 	}
 }
 
+static bool
+is_whole(const struct deployment *d)
+{
+	return d != NULL && d->methods != NULL && d->batching != NULL && d->name != NULL &&
+	    d->app != NULL && d->route != NULL && d->record != NULL;
+}
+
 int
 pinioni_deploy(struct pinion_app *app, pinion_node *node)
 {
 	struct pinion_runtime *rt = app->runtime;
 	struct deployment *d = make_spec(node);
-	int err;
+	char text[FAULT_TEXT] = "";
+	int err = is_whole(d) ? add_deployment(rt, d) : -ENOMEM;
 
-	err = d == NULL || d->methods == NULL || d->batching == NULL || d->name == NULL ||
-		d->app == NULL || d->route == NULL
-	    ? -ENOMEM
-	    : add_deployment(rt, d);
 	if (err != 0) {
 		if (err == -ENOSPC)
 			pinioni_app_refuse(app,
@@ -546,38 +449,24 @@ pinioni_deploy(struct pinion_app *app, pinion_node *node)
 	}
 	node->deployment = d;
 	warn_of_batches(rt, d);
-	rt->fibers_reserved += (uint64_t)d->replica_count * d->max_ongoing;
-	err = reserve_fibers(app, d);
+	err = reserve_fibers(rt, d, 0, text);
 	if (err == 0)
-		err = init_all(app, node);
-	if (err != 0)
-		return err;
-	(void)pthread_mutex_lock(&rt->lock);
-	publish_route(rt, d, d->replica_count);
-	d->is_live = true;
-	(void)pthread_mutex_unlock(&rt->lock);
-	return 0;
+		err = pinioni_deployment_grow(rt, d, d->wanted, text);
+	if (err == 0)
+		d->is_live = true;
+	else if (text[0] != '\0')
+		pinioni_app_refuse(app, "%s: %s", d->name, text);
+	return err;
 }
 
 void
-pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d, uint32_t inited)
+pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d)
 {
-	/* relaxed: written by this thread. */
-	const struct replica_table *t =
-	    atomic_load_explicit(&rt->registry.replicas, memory_order_relaxed);
-
-	(void)pthread_mutex_lock(&rt->lock);
-	publish_route(rt, d, 0);
+	pinioni_deployment_shrink(rt, d, 0, rt->drain_ns);
 	d->is_live = false;
-	(void)pthread_mutex_unlock(&rt->lock);
-	for (uint32_t i = d->replica_count; i-- > 0;) {
-		struct replica *r = t->replicas[d->first_replica + i];
-
-		if (i < inited)
-			end_one(rt, r);
-		rt->replicas_placed[r->worker->index]--;
-		rt->fibers_reserved -= d->max_ongoing;
-	}
+	for (uint32_t i = 0; i < d->own_count; i++)
+		rt->replicas_placed[d->own[i]->worker->index]--;
+	rt->fibers_reserved -= (uint64_t)d->own_count * d->max_ongoing;
 }
 
 void
@@ -589,7 +478,7 @@ pinioni_applications_end(struct pinion_runtime *rt)
 		struct deployment *d = (struct deployment *)(uintptr_t)registry_deployment(g, i);
 
 		if (d->is_live)
-			pinioni_undeploy(rt, d, d->replica_count);
+			pinioni_undeploy(rt, d);
 	}
 }
 
@@ -600,8 +489,6 @@ pinioni_applications_free(struct pinion_runtime *rt)
 	/* relaxed: no other thread is left. */
 	struct replica_table *t = atomic_load_explicit(&g->replicas, memory_order_relaxed);
 
-	for (uint32_t i = 0; t != NULL && i < t->count; i++)
-		free(t->replicas[i]);
 	free(t);
 	for (uint32_t i = 0; i < g->deployment_count; i++)
 		free_spec((struct deployment *)(uintptr_t)registry_deployment(g, i));

@@ -24,195 +24,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pinion_declare.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #pragma GCC visibility push(default)
-
-#define PINION_ABI 1u
-#define PINION_CALL "__call__" /* the method that a handle names until pinion_method_of */
-#define PINION_VERSION "0.1.0"
-#define PINION_MUST_CHECK __attribute__((warn_unused_result))
-#define PINION_PRINTF(at, first) __attribute__((__format__(__printf__, at, first)))
-#define PINION_EXPORT __attribute__((visibility("default")))
-
-enum {
-	PINION_ARGS_MAX = 16,             /* arguments of one call */
-	PINION_UNRESOLVED_MAX = 8,        /* of these, responses, references and loans */
-	PINION_RESULT_MAX_DEFAULT = 1024, /* bytes of a str or bytes result */
-	PINION_WORKERS_MAX = 64,
-	PINION_MAX_ONGOING_DEFAULT = 100, /* requests that one replica runs at once */
-	PINION_BATCH_SIZE_DEFAULT = 10,
-	PINION_BATCH_SIZE_MAX = 65536,
-	PINION_NAME_MAX = 128,     /* bytes of a request's id, or a model's */
-	PINION_CARRIED_MAX = 1024, /* bytes of both, and all values with their names */
-	PINION_CALLER_DRIVEN =
-	    0x7fffffff, /* workers: no thread; the caller drives with pinion_work */
-};
-
-typedef struct pinion_runtime pinion_runtime;
-typedef struct pinion_port pinion_port;
-typedef struct pinion_app pinion_app;
-typedef struct pinion_node pinion_node;
-typedef struct pinion_config pinion_config;
-typedef struct pinion_init pinion_init;
-typedef struct pinion_request pinion_request;
-
-/* Small values, passed by value; distinct structs, so that _Generic tells them apart. */
-typedef struct pinion_handle {
-	uint64_t id;
-} pinion_handle;
-typedef struct pinion_response {
-	uint64_t generation;
-	uint32_t port, slot;
-} pinion_response;
-typedef struct pinion_ref {
-	uint64_t generation;
-	uint32_t port, slot;
-} pinion_ref;
-typedef struct pinion_stream { /* one call, many results */
-	uint64_t generation;
-	uint32_t port, slot;
-} pinion_stream;
-typedef struct pinion_token {
-	uint64_t generation;
-	uint32_t port, slot;
-} pinion_token;
-typedef struct pinion_str {
-	const char *data;
-	size_t len;
-} pinion_str;
-typedef struct pinion_bytes {
-	const void *data;
-	size_t len;
-} pinion_bytes;
-
-/* Where an error says what went wrong, naming the culprit. */
-typedef struct pinion_diag {
-	char text[256];
-} pinion_diag;
-
-/* At most 15 kinds: four bits each, so that the kinds of 16 arguments are one constant word. */
-typedef enum pinion_kind {
-	PINION_KIND_NONE,
-	PINION_KIND_BOOL,
-	PINION_KIND_I64,
-	PINION_KIND_U64,
-	PINION_KIND_F64,
-	PINION_KIND_STR,
-	PINION_KIND_BYTES,
-	PINION_KIND_STRUCT,
-	PINION_KIND_HANDLE,
-	PINION_KIND_RESPONSE,
-	PINION_KIND_REF,
-	PINION_KIND_NODE,
-	PINION_KIND_LATE = 15 /* known at run time only: PINION_NAMED, PINION_STRUCT_OF */
-} pinion_kind;
-
-/* One argument or result. PINION_ARGS makes them; programs that know kinds only at run time fill them. */
-typedef struct pinion_value {
-	const char *name; /* NULL: positional */
-	pinion_kind kind;
-	uint32_t align; /* of a struct; 0: unknown */
-	union {
-		bool boolean;
-		int64_t i64;
-		uint64_t u64;
-		double f64;
-		pinion_str str;
-		pinion_bytes bytes; /* bytes: also a struct's */
-		pinion_handle handle;
-		pinion_response response;
-		pinion_ref ref;
-		pinion_node *node;
-	} as;
-} pinion_value;
-
-/* signature: the kinds, 4 bits each; PINION_KIND_LATE in the lowest: look at each value. */
-typedef struct pinion_args {
-	const pinion_value *values;
-	uint64_t signature;
-	uint32_t count;
-} pinion_args;
-typedef struct pinion_into { /* 16 bytes: two registers, no copy on the stack */
-	pinion_kind kind;
-	uint32_t size;
-	void *at;
-} pinion_into;
-
-typedef int pinion_handler(void *replica, pinion_request *req);
-/* Several requests of one method, each to be answered on its own, as by a handler. What is left unanswered ends as when
- * a handler returns that. None ends before it returns. It belongs to no request: what it calls inherits nothing, and is
- * given back when it returns. */
-typedef int pinion_batch_handler(void *replica, pinion_request *const *requests, unsigned count);
-/* How much of max_batch_size a request takes up, 1 or more; 0: it is refused. Reads its arguments only. */
-typedef uint32_t pinion_size_fn(void *replica, pinion_request *req);
-/* 0 and *model, or -errno and maybe a pinion_fail of the request. It may wait. */
-typedef int pinion_model_load_fn(void *replica, pinion_request *req, pinion_str id, void **model);
-typedef void pinion_model_unload_fn(void *replica, void *model);
-typedef int pinion_task_fn(pinion_request *req);
-typedef int pinion_init_fn(void *replica, pinion_init *init);
-typedef void pinion_deinit_fn(void *replica);
-typedef pinion_node *pinion_builder(pinion_app *build, const pinion_config *config);
-
-/* ---- declarations, constants the user writes ------------------------------------------------- */
-
-typedef struct pinion_param {
-	const char *name;
-	pinion_kind kind;
-	uint32_t size, align; /* of a struct, bytes */
-	bool optional;        /* then `otherwise` is its value when left out */
-	union {
-		bool boolean;
-		int64_t i64;
-		uint64_t u64;
-		double f64;
-		pinion_str str;
-	} otherwise;
-} pinion_param;
-typedef struct pinion_params {
-	const pinion_param *list;
-	size_t count;
-} pinion_params;
-typedef struct pinion_returns {
-	pinion_kind kind;
-	uint32_t size, align;
-} pinion_returns;
-
-typedef struct pinion_method {
-	const char *name;
-	pinion_handler *handler;
-	pinion_params params;
-	pinion_returns returns; /* absent: nothing; then returning 0 is the answer */
-	uint32_t result_max;    /* bytes of a str or bytes result; 0: PINION_RESULT_MAX_DEFAULT */
-	bool
-	    stream; /* yields any number of `returns`, each of at most result_max; returning 0 ends it */
-	/* Instead of `handler`. Requests that gather count as ongoing: max_ongoing_requests is to be max_batch_size for
-	 * each of the max_concurrent_batches, and more to gather meanwhile. */
-	pinion_batch_handler *batch;
-	int32_t max_batch_size;         /* requests, or what size_of says of them; 10 */
-	int64_t batch_wait_ns;          /* for more, from the first on; 0: takes what is there */
-	int32_t max_concurrent_batches; /* of a replica; 1 */
-	pinion_size_fn *size_of;        /* NULL: each is 1 */
-} pinion_method;
-typedef struct pinion_methods {
-	const pinion_method *list;
-	size_t count;
-} pinion_methods;
-
-typedef struct pinion_deployment {
-	const char *name;
-	size_t replica_size, replica_align;
-	pinion_init_fn *init;
-	pinion_deinit_fn *deinit;
-	pinion_params init_params;
-	pinion_methods methods;
-	/* Of what calls name by .terms.model: pinion_model has it loaded, once, and the least lately used unloaded. */
-	pinion_model_load_fn *load_model;
-	pinion_model_unload_fn *unload_model;
-	int32_t max_models; /* loaded at once in one replica */
-} pinion_deployment;
 
 /* ---- start and stop ---------------------------------------------------------------------------- */
 
@@ -301,6 +119,7 @@ typedef struct pinion_bind_options {
 	int32_t max_batch_size;
 	int64_t batch_wait_ns;
 	int32_t max_concurrent_batches;
+	const char *user_config; /* a text that `reconfigure` reads; NULL: none */
 } pinion_bind_options;
 
 /* Builds the graph, starts its replicas, runs their init; all or nothing. */
@@ -312,6 +131,30 @@ pinion_node *pinion_bind_with(
     pinion_app *build, const pinion_deployment *deployment, const pinion_bind_options *options);
 /* In a builder: refuse, with a reason. Returns NULL, to be returned. */
 pinion_node *pinion_build_fail(pinion_app *build, const char *format, ...) PINION_PRINTF(2, 3);
+
+typedef struct pinion_change_options {
+	const char *deployment;
+	struct pinion_only_named *only_named_;
+	size_t size_;
+	const char *app; /* "default" */
+	pinion_diag *diag;
+	const char *user_config; /* NULL: as it is; here and below, 0 likewise */
+	int32_t num_replicas;    /* as pinion_scale */
+	int32_t max_ongoing_requests;
+	int32_t max_queued_requests; /* of a deployment that was bound with some */
+	int32_t max_batch_size;      /* of the next batch, */
+	int64_t batch_wait_ns;       /* and its first member */
+	int32_t max_concurrent_batches;
+	int64_t timeout_ns; /* for what runs: until it must end; .drain_ns of the runtime */
+} pinion_change_options;
+/* Changes a deployment that runs, replica by replica, while calls fly. What is queued stays queued. -EINVAL; -ENOENT; -ETIMEDOUT:
+ * requests did not end in time for `reconfigure`; or what that said: then those before it have the old text again. */
+int pinion_reconfigure_with(
+    pinion_runtime *rt, const pinion_change_options *options) PINION_MUST_CHECK;
+/* More replicas, which have had their init when the first call comes; or fewer: what the last have not begun goes to others, what
+ * they run has .drain_ns to end, and as long when canceled. app NULL: "default". */
+int pinion_scale(pinion_runtime *rt, const char *app, const char *deployment, int32_t replicas,
+    pinion_diag *diag) PINION_MUST_CHECK;
 
 /* key=value, for a builder or with a call. */
 typedef struct pinion_pair {
@@ -334,6 +177,8 @@ pinion_bytes pinion_init_bytes(pinion_init *init, unsigned index);
 const void *pinion_init_struct_at(pinion_init *init, unsigned index, size_t size, size_t align);
 pinion_handle pinion_init_handle(pinion_init *init, unsigned index);
 unsigned pinion_init_replica(pinion_init *init);
+/* The deployment's, "": none. Valid until the function returns. */
+pinion_str pinion_init_user_config(pinion_init *init);
 int pinion_init_fail(pinion_init *init, int error, const char *format, ...)
     PINION_PRINTF(3, 4) PINION_MUST_CHECK;
 
@@ -613,6 +458,8 @@ typedef struct pinion_context {
 	pinion_priority priority;
 } pinion_context;
 void pinion_request_context(pinion_request *req, pinion_context *context);
+/* Of a replica in its init, reconfigure or warm_up: which application, deployment and replica it is. */
+void pinion_init_context(pinion_init *init, pinion_context *context);
 /* What a call before it said of that name; "": nothing. Holds until it is answered or handed on. */
 pinion_str pinion_request_value(pinion_request *req, const char *name);
 pinion_runtime *pinion_request_runtime(pinion_request *req);

@@ -147,6 +147,10 @@ pinion_args_of(const pinion_value *values, uint64_t signature, uint32_t count)
 	pinion_bind_with((build), (deployment), \
 	    &(const pinion_bind_options){ \
 		.size_ = sizeof(pinion_bind_options), .args = __VA_ARGS__ })
+#define pinion_reconfigure(rt, name, ...) \
+	pinion_reconfigure_with((rt), \
+	    &(const pinion_change_options){ \
+		.size_ = sizeof(pinion_change_options), .deployment = (name), __VA_ARGS__ })
 #define pinion_task(from, fn, args) \
 	_Generic((from), pinion_runtime * \
 		 : pinion_task_on, pinion_request * \

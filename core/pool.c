@@ -154,6 +154,13 @@ pinioni_worker_unpark(struct worker *w, struct replica *replica)
 	queue_push_front(&w->queue, queue_pop(&replica->waiting));
 }
 
+void
+pinioni_worker_unpark_all(struct worker *w, struct replica *replica)
+{
+	w->parked -= replica->waiting.count;
+	pinioni_queue_splice_front(&w->queue, &replica->waiting);
+}
+
 /* ---- outboxes ------------------------------------------------------------------------------- */
 
 static bool

@@ -538,6 +538,8 @@ copy_directory(pinion_port *p)
 		p->routes[i].count = directory_get32(&d->deployments[i].count);
 		if (p->routes[i].first > replicas || p->routes[i].count > replicas)
 			return false;
+		if (p->routes[i].turn >= p->routes[i].count)
+			p->routes[i].turn = 0;
 	}
 	for (uint32_t i = 0; i < replicas; i++)
 		p->replica_worker[i] = (uint16_t)directory_get32(&d->replicas[i].worker);

@@ -27,6 +27,23 @@ pinioni_queue_push_urgent(struct request_queue *q, struct pinion_request *r)
 	q->urgent_end = &r->next;
 }
 
+void
+pinioni_queue_splice_front(struct request_queue *q, struct request_queue *from)
+{
+	if (from->head == NULL)
+		return;
+	if (from->urgent_end != &from->head)
+		q->urgent_end = from->urgent_end;
+	else
+		q->urgent_end = &q->head;
+	*from->end = q->head;
+	if (q->head == NULL)
+		q->end = from->end;
+	q->head = from->head;
+	q->count += from->count;
+	queue_init(from);
+}
+
 bool
 pinioni_queue_remove(struct request_queue *q, struct pinion_request *r)
 {

@@ -18,6 +18,8 @@
 
 /* Behind those that are urgent, and in its turn before others. */
 void pinioni_queue_push_urgent(struct request_queue *q, struct pinion_request *r);
+/* All of `from`, in order, before what is in `q`. */
+void pinioni_queue_splice_front(struct request_queue *q, struct request_queue *from);
 /* False: it is not there. */
 bool pinioni_queue_remove(struct request_queue *q, struct pinion_request *r);
 

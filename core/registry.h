@@ -80,11 +80,17 @@ struct deployment {
 	struct method *methods;
 	struct batching *batching; /* one a method */
 	size_t method_count;
-	uint32_t first_replica;
-	uint32_t replica_count;
+	_Atomic uint64_t
+	    range; /* of the replica table: first << 32 | count. W under the runtime's lock */
 	uint32_t max_ongoing;
 	struct deployment_rules rules;
 	uint16_t index;
+	/* Of those who change it, one at a time: under the runtime's run_lock. */
+	struct replica **own; /* its replicas, also those that have left */
+	uint32_t own_count, first, room, wanted;
+	unsigned char *record; /* constructor arguments */
+	size_t record_length;
+	char *user_config; /* NULL: none */
 	bool is_live; /* its replicas had init and not yet deinit; W under the runtime's lock */
 };
 
@@ -105,18 +111,20 @@ struct replica {
 	void *state;
 	uint32_t number; /* among its siblings */
 	uint32_t index;
-	uint32_t queue_share; /* of the deployment's max_queued */
 	/* W worker, with every request: on a line of its own. */
 	alignas(PINION_LINE) uint32_t ongoing;
-	uint32_t queued; /* admitted, and not started; where there are rules */
-	bool is_ending;  /* its application did not start: nothing begins here any more */
+	uint32_t max_ongoing; /* 0: it pauses */
+	uint32_t queued;      /* admitted, and not started; where there are rules */
+	bool is_ending;       /* nothing begins here any more, */
+	bool is_leaving;      /* and siblings have what comes */
 	bool lingers; /* a handler of it was suspended after its answer: not on a waiter's stack */
 	bool is_crowded;
 	struct request_queue
 	    waiting; /* for `ongoing` to fall below max_ongoing, or for an idle sibling */
-	struct replica *crowded_next; /* of this worker, while is_crowded */
-	struct batcher *batchers;     /* one a method; NULL: none is batched */
-	struct model_table *models;   /* NULL: it has none */
+	struct replica *crowded_next;    /* of this worker, while is_crowded */
+	struct batcher *batchers;        /* one a method; NULL: none is batched */
+	struct model_table *models;      /* NULL: it has none */
+	uint32_t queue_share, queue_max; /* of the deployment's max_queued */
 };
 
 /* Given to readers whole. */
@@ -156,6 +164,19 @@ registry_replicas(const struct registry *r)
 {
 	/* G: the table is published whole. */
 	return atomic_load_explicit(&r->replicas, memory_order_acquire);
+}
+
+static inline uint64_t
+deployment_range(const struct deployment *d)
+{
+	/* relaxed: whoever finds a number in it looks it up in a table that has had it since. */
+	return atomic_load_explicit(&d->range, memory_order_relaxed);
+}
+
+static inline uint32_t
+deployment_count(const struct deployment *d)
+{
+	return (uint32_t)deployment_range(d);
 }
 
 static inline void

@@ -30,7 +30,7 @@ route_count(pinion_port *port, const struct deployment *d)
 }
 
 /* The target of a call of this port, and the worker it lives on. False: there is none. */
-static inline bool
+__attribute__((always_inline)) static inline bool
 route_target(pinion_port *port, const struct method *method, const struct call_how *how,
     uint32_t *replica, unsigned *worker)
 {

@@ -63,8 +63,10 @@ idle_sibling(struct worker *w, const struct replica *of)
 	const struct deployment *d = of->deployment;
 	const struct replica_table *table = registry_replicas(&w->runtime->registry);
 
-	for (uint32_t i = 0; i < d->replica_count; i++) {
-		struct replica *sibling = table->replicas[d->first_replica + i];
+	uint64_t range = deployment_range(d);
+
+	for (uint32_t i = 0; i < (uint32_t)range; i++) {
+		struct replica *sibling = table->replicas[(range >> 32) + i];
 
 		/* relaxed: a hint; a wrong guess costs a hop. */
 		if (sibling->worker != w &&
@@ -126,7 +128,7 @@ give_parked(struct worker *w)
 static void
 let_next_in(struct worker *w, struct replica *replica)
 {
-	if (replica->waiting.head != NULL && replica->ongoing < replica->deployment->max_ongoing)
+	if (replica->waiting.head != NULL && replica->ongoing < replica->max_ongoing)
 		pinioni_worker_unpark(w, replica);
 }
 
@@ -137,7 +139,7 @@ offer_next(struct worker *w, const struct replica *busy)
 	struct pinion_request *next = w->queue.head;
 	struct replica *waits;
 
-	if (next == NULL || busy->deployment->replica_count < 2 ||
+	if (next == NULL || deployment_count(busy->deployment) < 2 ||
 	    next->replica->deployment != busy->deployment || next->state != REQUEST_QUEUED)
 		return;
 	(void)queue_pop(&w->queue); /* the head */
@@ -159,6 +161,28 @@ want_next_stage(struct worker *w, const struct pinion_request *r)
 		line_want(cell);
 }
 
+/* Its replica begins nothing any more: another of the deployment has it, if there is one. */
+__attribute__((noinline, cold)) static void
+end_at(struct worker *w, struct pinion_request *r)
+{
+	const struct deployment *d = r->replica->deployment;
+	const struct replica_table *table = registry_replicas(&w->runtime->registry);
+	uint64_t range = deployment_range(d);
+	struct message m = r->message;
+	const struct replica *to;
+
+	if (!r->replica->is_leaving || (uint32_t)range == 0 || (m.call & 0xff) >= HOPS_MAX) {
+		pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_RUNTIME,
+		    "replica %u of %s has ended", r->replica->number, d->name);
+		return;
+	}
+	to = table->replicas[(range >> 32) + r->replica->number % (uint32_t)range];
+	m.target = (uint16_t)to->index;
+	m.flags &= MESSAGE_STAMP;
+	m.call++;
+	pinioni_request_hand_over(r, &m, to->worker->index, to->worker->index);
+}
+
 /* False: nothing to start. */
 static bool
 run_next(struct worker *w)
@@ -176,11 +200,10 @@ run_next(struct worker *w)
 		return true;
 	}
 	if (replica->is_ending) {
-		pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_RUNTIME,
-		    "the application of %s did not start", replica->deployment->name);
+		end_at(w, r);
 		return true;
 	}
-	if (replica->ongoing >= replica->deployment->max_ongoing) {
+	if (replica->ongoing >= replica->max_ongoing) {
 		if (!pinioni_worker_give_surplus(w, r))
 			pinioni_worker_park(w, r);
 		return true;

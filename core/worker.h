@@ -212,6 +212,8 @@ void pinioni_worker_unpark(struct worker *w, struct replica *replica);
 /* Of a port's first; NULL: memory is used up. */
 struct custody_entry *pinioni_worker_custody_make(struct worker *w, unsigned port)
     __attribute__((noinline, cold));
+/* All that wait for it may be queued again, before what came later. */
+void pinioni_worker_unpark_all(struct worker *w, struct replica *replica);
 /* In order; kept in the outbox while the other's lane is full. For want of memory a call fails; an answer is not
  * sent: false. */
 bool pinioni_worker_send(struct worker *w, unsigned to, const struct message *m);

@@ -19,7 +19,7 @@ allow() { # FOLDER PATTERN
 
 allow shm 'shm/[a-z_]+\.h'
 allow affinity 'affinity/[a-z_]+\.h'
-allow core '(core|shm|affinity)/[a-z_]+\.h|pinion(_face)?\.h'
+allow core '(core|shm|affinity)/[a-z_]+\.h|pinion(_declare|_face)?\.h'
 allow ingress 'ingress/[a-z_/]+\.h'
 allow cli '[a-z_]+\.h'
 allow examples 'none'
