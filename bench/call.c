@@ -97,32 +97,22 @@ static const pinion_deployment answer = {
 struct side {
 	struct rig rig;
 	pinion_handle to;
-	const char *idle; /* NULL: as the options say */
-	unsigned replicas;
+	const char *idle;    /* NULL: as the options say */
+	unsigned replicas;   /* 0: one */
 	const char *routing; /* NULL: the default */
 	unsigned idle_ports;
 	pinion_port *ports[PORTS_MAX];
 };
 
-static const struct side *side_next; /* for the builder */
-
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS(),
-	    .num_replicas = side_next->replicas == 0 ? 1 : (int32_t)side_next->replicas,
-	    .routing = side_next->routing);
-}
-
 static bool
 start_side(struct side *s, const char *name)
 {
+	const struct rig_app app =
+	    RIG_APP(&answer, .num_replicas = (int32_t)s->replicas, .routing = s->routing);
 	pinion_start_options options = { .idle = s->idle };
-	bool ok = pinioni_rig_start(&s->rig, &kit, name, 1, options);
+	bool ok = pinioni_rig_start(&s->rig, &kit, name, 1, options) &&
+	    pinioni_rig_run(&s->rig, &app, 0, &s->to);
 
-	side_next = s;
-	ok = ok && pinioni_rig_run(&s->rig, build, 0, &s->to);
 	for (unsigned i = 0; i < s->idle_ports && ok; i++)
 		ok = pinion_port_open(s->rig.runtime, &s->ports[i]) == 0;
 	return ok;

@@ -6,43 +6,17 @@
  */
 #include <stdlib.h>
 
+#include "bench/kit/chain.h"
 #include "bench/kit/rig.h"
 #include "bench/kit/suite.h"
-
-enum {
-	STAGES_MAX = 8
-};
 
 static struct kit kit;
 static struct rig rig;
 
-struct chain {
-	pinion_handle to;
-	unsigned stages;
-};
-
-/* In a handler. */
-static bool
-call(void *arg, uint64_t i)
-{
-	const struct chain *c = arg;
-	pinion_response r[STAGES_MAX];
-	uint64_t got = 0;
-	int err;
-
-	r[0] = pinion_call(c->to, PINION_ARGS(i));
-	for (unsigned k = 1; k < c->stages; k++)
-		r[k] = pinion_call(c->to, PINION_ARGS(r[k - 1]));
-	err = pinion_result(r[c->stages - 1], &got);
-	for (unsigned k = 0; k < c->stages; k++)
-		pinion_release(r[k]);
-	return err == 0 && got == i + c->stages;
-}
-
 static void
 drive(void *arg, struct turn *t)
 {
-	turn_drive(t, call, arg);
+	turn_drive(t, pinioni_chain_at_once, arg);
 }
 
 static bool
@@ -96,8 +70,7 @@ add_stage(struct report *r)
 static bool
 measure(struct report *report)
 {
-	static struct chain one = { .stages = 1 }, two = { .stages = 2 }, four = { .stages = 4 },
-			    eight = { .stages = 8 };
+	struct chain one = { .stages = 1, .handles = 1 }, two, four, eight;
 	const struct system systems[] = {
 		SYSTEM_FLOOR(&kit),
 		CHAIN("call to the same worker, and result", "call", &one, .bound = 0.25),
@@ -105,11 +78,13 @@ measure(struct report *report)
 		CHAIN("chain of 4 stages", "chain-4", &four, .bound = 0.85),
 		CHAIN("chain of 8 stages", "chain-8", &eight, .bound = 1.65),
 	};
-	pinion_handle to;
 
-	if (!pinioni_rig_run(&rig, pinioni_rig_build_number, 0, &to))
+	if (!pinioni_rig_run(&rig, &pinioni_rig_number_app, 0, &one.to[0]))
 		return false;
-	one.to = two.to = four.to = eight.to = to;
+	two = four = eight = one;
+	two.stages = 2;
+	four.stages = 4;
+	eight.stages = 8;
 	return pinioni_suite_run(report, systems, sizeof systems / sizeof systems[0]) &&
 	    add_stage(report) && pinioni_report_print(report);
 }

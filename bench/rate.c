@@ -374,7 +374,7 @@ static bool
 measure(struct report *report)
 {
 	struct system systems[SYSTEMS] = { SYSTEM_FLOOR(&kit) };
-	bool ok = pinioni_rig_run(&rig, pinioni_rig_build_number, 0, &answer_of);
+	bool ok = pinioni_rig_run(&rig, &pinioni_rig_number_app, 0, &answer_of);
 
 	for (unsigned depth = 0; depth < DEPTHS; depth++) {
 		pipelines[depth].port = rig.port;

@@ -28,6 +28,21 @@ struct rig {
 	pinion_diag diag;
 };
 
+/* An application: one deployment, or a chain of them, each given the handle of the one bound before it. */
+struct rig_app {
+	pinion_config config; /* empty, and first: by its address the builder finds the rest */
+	const pinion_deployment *first;
+	pinion_bind_options options;      /* of the first; size_ is set here */
+	const pinion_deployment *further; /* with one argument, that handle; NULL: none */
+	unsigned further_count;
+};
+
+/* The options of struct rig_app's first follow. */
+#define RIG_APP(deployment, ...) \
+	{ \
+		.first = (deployment), .options = { __VA_ARGS__ } \
+	}
+
 /* What a handler does of a turn: drives it, on its own worker. */
 typedef void rig_work(void *arg, struct turn *turn);
 
@@ -35,9 +50,11 @@ typedef void rig_work(void *arg, struct turn *turn);
 bool pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned workers,
     pinion_start_options options) __attribute__((warn_unused_result));
 void pinioni_rig_stop(struct rig *r);
-/* The application's ingress handle on that worker: its deployment has the method RIG_WHERE. */
-bool pinioni_rig_run(struct rig *r, pinion_builder *build, unsigned worker, pinion_handle *handle)
-    __attribute__((warn_unused_result));
+/* The handle of the application's last deployment, on that worker: it has the method RIG_WHERE. */
+bool pinioni_rig_run(struct rig *r, const struct rig_app *app, unsigned worker,
+    pinion_handle *handle) __attribute__((warn_unused_result));
+/* The builder of all of these. config: an application's own. */
+pinion_node *pinioni_rig_build(pinion_app *build, const pinion_config *config);
 /* True when the work was done by a handler of that worker. */
 bool pinioni_rig_perform(struct rig *r, unsigned worker, rig_work *work, void *arg, struct turn *t)
     __attribute__((warn_unused_result));
@@ -50,7 +67,7 @@ int pinioni_rig_number(void *replica, pinion_request *req);
 	PINION_METHOD(PINION_CALL, pinioni_rig_number, .params = PINION_PARAMS(PINION_U64("x")), \
 	    .returns = PINION_RETURNS_U64)
 /* An application of that alone. */
-pinion_node *pinioni_rig_build_number(pinion_app *app, const pinion_config *config);
+extern const struct rig_app pinioni_rig_number_app;
 
 /* Answers with the worker it is on. */
 int pinioni_rig_where(void *replica, pinion_request *req);
