@@ -404,35 +404,23 @@ system_of(struct call_case *c)
 		.arg = c };
 }
 
-/* The tail of a call beside the floor's. */
-static bool
-add_tail(struct report *r)
+static void
+compare_tails(struct row *row, const struct row *call, const struct row *floor)
 {
-	bool ok = true;
-
-	for (enum placement p = 0; p < PLACED_MIXED && ok; p++) {
-		const char *placement = pinioni_placement_name(p);
-		const struct row *floor = pinioni_report_find(r, "floor", placement);
-		const struct row *call = pinioni_report_find(r, "call", placement);
-
-		if (floor == NULL || call == NULL)
-			continue;
-		ok = pinioni_report_add(r,
-		    &(struct row){ .name = "p99.9 of a call, against F's",
-			.case_name = "tail",
-			.system = "pinion",
-			.placement = placement,
-			.payload_bytes = 8,
-			.samples = call->samples,
-			.value = call->p999,
-			.unit = "ns",
-			.ratio = call->p999 / floor->p999,
-			.against = call->against,
-			.rounds = call->rounds,
-			.bound = 1.5 });
-	}
-	return ok;
+	row->samples = call->samples;
+	row->value = call->p999;
+	row->ratio = call->p999 / floor->p999;
 }
+
+static const struct derived tail = { .choose = pinioni_report_find,
+	.of = "call",
+	.from = "floor",
+	.compute = compare_tails,
+	.row = { .name = "p99.9 of a call, against F's",
+	    .case_name = "tail",
+	    .system = "pinion",
+	    .unit = "ns",
+	    .bound = 1.5 } };
 
 static bool
 measure(struct report *report)
@@ -446,8 +434,8 @@ measure(struct report *report)
 		ok = prepare(&cases[i]);
 		systems[SYSTEMS - CASES + i] = system_of(&cases[i]);
 	}
-	ok = ok && pinioni_suite_run(report, systems, SYSTEMS) && add_tail(report) &&
-	    pinioni_report_print(report);
+	ok = ok && pinioni_suite_run(report, systems, SYSTEMS) &&
+	    pinioni_report_derive(report, &tail) && pinioni_report_print(report);
 	for (unsigned i = 0; i < CASES; i++)
 		forget(&cases[i]);
 	for (unsigned i = 0; i < sizeof sides / sizeof sides[0]; i++)

@@ -38,34 +38,22 @@ end(void *arg)
 		.turn = turn_chain, .end = end, .arg = (chain), __VA_ARGS__ \
 	}
 
-/* What a stage more takes: of the chain of 8 less that of 4. */
-static bool
-add_stage(struct report *r)
+static void
+share_out(struct row *row, const struct row *eight, const struct row *four)
 {
-	bool ok = true;
-
-	for (enum placement p = 0; p < PLACED_MIXED && ok; p++) {
-		const char *placement = pinioni_placement_name(p);
-		const struct row *four = pinioni_report_find(r, "chain-4", placement);
-		const struct row *eight = pinioni_report_find(r, "chain-8", placement);
-
-		if (four == NULL || eight == NULL)
-			continue;
-		ok = pinioni_report_add(r,
-		    &(struct row){ .name = "a further stage, of these",
-			.case_name = "stage",
-			.system = "pinion",
-			.placement = placement,
-			.payload_bytes = 8,
-			.value = (eight->value - four->value) / 4,
-			.unit = "ns",
-			.ratio = (eight->ratio - four->ratio) / 4,
-			.against = eight->against,
-			.rounds = eight->rounds,
-			.bound = 0.2 });
-	}
-	return ok;
+	row->value = (eight->value - four->value) / 4;
+	row->ratio = (eight->ratio - four->ratio) / 4;
 }
+
+static const struct derived stage = { .choose = pinioni_report_find,
+	.of = "chain-8",
+	.from = "chain-4",
+	.compute = share_out,
+	.row = { .name = "a further stage, of these",
+	    .case_name = "stage",
+	    .system = "pinion",
+	    .unit = "ns",
+	    .bound = 0.2 } };
 
 static bool
 measure(struct report *report)
@@ -86,7 +74,7 @@ measure(struct report *report)
 	four.stages = 4;
 	eight.stages = 8;
 	return pinioni_suite_run(report, systems, sizeof systems / sizeof systems[0]) &&
-	    add_stage(report) && pinioni_report_print(report);
+	    pinioni_report_derive(report, &stage) && pinioni_report_print(report);
 }
 
 int
