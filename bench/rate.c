@@ -164,7 +164,7 @@ turn_raw(void *arg, struct turn *t)
 	struct pipeline *p = arg;
 	uint64_t count = turn_calls(&t->size);
 
-	rawlane_reset(&lanes, kit.lines.limit);
+	rawlane_reset(&lanes, kit.polls.steps, kit.lines.limit);
 	pinioni_far_begin(&kit.far, answer_raw, &count);
 	turn_drive(t, call_raw, p);
 	t->wrong += drain_raw(p, count);

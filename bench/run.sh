@@ -75,6 +75,10 @@ for program in "${programs[@]}"; do
 	own=()
 	if [ "$(basename "$program")" = peers ] && ! $quick; then own=("--payload=64,1024"); fi
 	"$program" --json --commit="$commit" --hgrm="$results/hgrm" "${options[@]}" "${own[@]}" >"$document"
+	# At the pace that the first has found out all others are measured, too.
+	if [ ${#documents[@]} -eq 1 ]; then
+		options+=("--poll=$(sed -n 's/^ *"poll": "\(.*\)",$/\1/p' "$document")")
+	fi
 done
 "$built/bench/collect" --output="$results/results.json" "${documents[@]}"
 if $plot; then bench/plot/draw.sh "$results"; fi

@@ -264,8 +264,8 @@ static bool
 start(pinion_runtime **rt, int workers, pinion_clock clock)
 {
 	pinion_diag diag = { "" };
-	int err =
-	    pinion_start(rt, .workers = workers, .idle = "adaptive", .clock = clock, .diag = &diag);
+	int err = pinion_start(rt, .workers = workers, .idle = "adaptive", .poll = kit.polls.option,
+	    .clock = clock, .diag = &diag);
 
 	if (err != 0)
 		fprintf(stderr, "size: %s: %s\n", strerror(-err), diag.text);

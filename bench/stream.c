@@ -92,7 +92,7 @@ turn_one_way(void *arg, struct turn *t)
 	uint64_t count = turn_calls(&t->size);
 
 	(void)arg;
-	way.pace.pace = PACED;
+	way.pace.steps = kit.polls.steps;
 	way.pace.limit = kit.lines.limit;
 	for (unsigned i = 0; i < CELLS; i++) {
 		/* relaxed twice: the far side is started by a call made after this. */

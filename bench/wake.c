@@ -193,7 +193,7 @@ sleep_near(void *arg, uint64_t i, uint64_t *ticks)
 static bool
 turn_plain(struct plain *p, struct turn *t, far_work *work, turn_timed *call)
 {
-	pingpong_reset(&kit.lines, PACED);
+	pingpong_reset(&kit.lines, kit.polls.steps, false);
 	p->count = turn_calls(&t->size);
 	/* relaxed thrice: the far thread is started by a call made after this. */
 	atomic_store_explicit(&p->door.bell, 0, memory_order_relaxed);

@@ -4,6 +4,7 @@
  */
 #include "bench/kit/rig.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -108,6 +109,28 @@ pinioni_rig_run(struct rig *r, const struct rig_app *app, unsigned worker, pinio
 	return said(r, err);
 }
 
+/* At the kit's pace. */
+static int
+start_runtime(struct rig *r, const struct kit *k, pinion_start_options *options)
+{
+	options->poll = k->polls.option;
+	options->log = pinioni_polls_hear;
+	options->log_arg = r->polls;
+	for (unsigned i = 0; i < RIG_STARTS_MAX; i++) {
+		int err;
+
+		(void)snprintf(r->polls, sizeof r->polls, "clock"); /* without a trial */
+		err = pinion_start_with(options);
+		if (err != 0 || k->polls.option != NULL || strcmp(r->polls, k->polls.name) == 0)
+			return err;
+		pinion_stop(r->runtime);
+		r->runtime = NULL;
+	}
+	(void)snprintf(
+	    r->diag.text, sizeof r->diag.text, "it never chose to poll at \"%s\"", k->polls.name);
+	return -EAGAIN;
+}
+
 bool
 pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned workers,
     pinion_start_options options)
@@ -123,9 +146,8 @@ pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned
 	options.workers = (int)workers;
 	if (options.idle == NULL)
 		options.idle = k->options.idle;
-	options.poll = k->options.poll;
 	options.diag = &r->diag;
-	err = pinion_start_with(&options);
+	err = start_runtime(r, k, &options);
 	if (err == 0)
 		err = pinion_port_open(r->runtime, &r->port);
 	if (err == 0)

@@ -5,6 +5,8 @@
  *   near cpu   caller, then worker 0 of two     far cpu   the worker of one, worker 1 of two (three share both)
  *
  * Why       Where the runtime puts replicas is its business: enough of them are started, and each is asked.
+ * Polls     At the kit's pace. One that is no option a runtime has to choose by itself, as that of the kit did:
+ *           it is started until it does.
  * Threads   Of one thread, that of rig_start.
  */
 #ifndef PINION_BENCH_KIT_RIG_H
@@ -15,7 +17,8 @@
 #include "bench/kit/kit.h"
 
 enum {
-	RIG_WORKERS_MAX = 3
+	RIG_WORKERS_MAX = 3,
+	RIG_STARTS_MAX = 64 /* until a runtime chooses the pace of the first */
 };
 
 struct rig {
@@ -23,6 +26,7 @@ struct rig {
 	pinion_runtime *runtime;
 	pinion_port *port;
 	unsigned workers;
+	char polls[POLLS_NAME_ROOM];              /* the pace that it chose, if it did */
 	unsigned applications;                    /* started so far: names them */
 	pinion_handle conductor[RIG_WORKERS_MAX]; /* performs work, one on each worker */
 	pinion_diag diag;

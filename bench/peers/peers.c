@@ -53,6 +53,7 @@ static struct peer_setup
 setup_of(uint32_t bytes)
 {
 	return (struct peer_setup){ .bytes = bytes,
+		.steps = kit.polls.steps,
 		.limit = (uint64_t)(LIMIT_MS * 1e6 * kit.ticks.per_ns),
 		.limit_ms = LIMIT_MS,
 		.near_cpu = kit.cpus[CPU_NEAR],
