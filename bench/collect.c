@@ -6,7 +6,8 @@
  *   call.json    { machine, results } --+--> --output: { machine, results, hiccups }
  *   hiccup.json  { machine, results } --'--> stdout: the tables of all, as each would have printed its own
  *
- * hiccups   What hiccup saw of the machine lies beside the results, so that no reader takes it for ours.
+ * hiccups   What hiccup saw of the machine lies beside the results, so that no reader takes it for ours. Its samples
+ *           (hiccup --before) are rows of the program that comes next, by system "machine".
  * Machine   The same for all: what was measured on another one, of another commit, or with waits of another
  *           kind, is refused.
  * Checked   Each document before anything is written; the first that is broken is named.

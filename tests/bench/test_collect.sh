@@ -49,6 +49,13 @@ grep -q '"second"' "$tmp/results" || fail "a row is not in the results"
 ! grep -q '"gaps"' "$tmp/results" || fail "hiccups are in the results"
 grep -q '"gaps"' "$tmp/all.json" || fail "hiccups are lost"
 
+# A sample that was taken before a program stands with its rows, before them.
+document one hiccup-near 0.5 >"$tmp/one.before.json"
+"$collect" --output "$tmp/all.json" "$tmp"/{one.before,one,hiccup}.json >"$tmp/said" 2>&1 || fail "a sample"
+[ "$(grep -cE '^one  +samples' "$tmp/said")" -eq 1 ] || fail "a heading of its own"
+sed '/"hiccups"/,$d' "$tmp/all.json" | grep -o '"case": "[^"]*"' | tr '\n' ' ' >"$tmp/cases"
+[ "$(cat "$tmp/cases")" = '"case": "hiccup-near" "case": "first" ' ] || fail "it is elsewhere: $(cat "$tmp/cases")"
+
 # What it has written it reads.
 "$collect" --output "$tmp/again.json" "$tmp/all.json" >"$tmp/said" 2>&1 || fail "its own document"
 
