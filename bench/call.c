@@ -408,15 +408,15 @@ static void
 compare_tails(struct row *row, const struct row *call, const struct row *floor)
 {
 	row->samples = call->samples;
-	row->value = call->p999;
-	row->ratio = call->p999 / floor->p999;
+	row->value = call->p999_block;
+	row->ratio = call->p999_block / floor->p999_block;
 }
 
 static const struct derived tail = { .choose = pinioni_report_find,
 	.of = "call",
 	.from = "floor",
 	.compute = compare_tails,
-	.row = { .name = "p99.9 of a call, against F's",
+	.row = { .name = "p99.9 of a block of calls, against F's",
 	    .case_name = "tail",
 	    .system = "pinion",
 	    .unit = "ns",

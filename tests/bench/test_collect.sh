@@ -20,7 +20,7 @@ document() {
 		    "clock": { "ticks_per_ns": 1.$RANDOM, "step_ns": 1.0, "empty_ns": 1.0 } },
 		  "results": [ { "bench": "$1", "name": "row of $1", "case": "$2", "system": "pinion",
 		    "placement": null, "payload_bytes": 8, "samples": 3, "value": $3, "unit": "ms", "each": null, "p50_ns": $3e6,
-		    "p99_ns": null, "p999_ns": null, "p9999_ns": null, "max_ns": null, "rate_per_s": null,
+		    "p99_ns": null, "p999_ns": null, "p9999_ns": null, "max_ns": null, "p999_block_ns": null, "rate_per_s": null,
 		    "ratio": null, "against": null, "rounds": null, "bound": 5, "bounds_value": true, "is_rate": false } ] }
 	END
 }
