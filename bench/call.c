@@ -97,32 +97,22 @@ static const pinion_deployment answer = {
 struct side {
 	struct rig rig;
 	pinion_handle to;
-	const char *idle; /* NULL: as the options say */
-	unsigned replicas;
+	const char *idle;    /* NULL: as the options say */
+	unsigned replicas;   /* 0: one */
 	const char *routing; /* NULL: the default */
 	unsigned idle_ports;
 	pinion_port *ports[PORTS_MAX];
 };
 
-static const struct side *side_next; /* for the builder */
-
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS(),
-	    .num_replicas = side_next->replicas == 0 ? 1 : (int32_t)side_next->replicas,
-	    .routing = side_next->routing);
-}
-
 static bool
 start_side(struct side *s, const char *name)
 {
+	const struct rig_app app =
+	    RIG_APP(&answer, .num_replicas = (int32_t)s->replicas, .routing = s->routing);
 	pinion_start_options options = { .idle = s->idle };
-	bool ok = pinioni_rig_start(&s->rig, &kit, name, 1, options);
+	bool ok = pinioni_rig_start(&s->rig, &kit, name, 1, options) &&
+	    pinioni_rig_run(&s->rig, &app, 0, &s->to);
 
-	side_next = s;
-	ok = ok && pinioni_rig_run(&s->rig, build, 0, &s->to);
 	for (unsigned i = 0; i < s->idle_ports && ok; i++)
 		ok = pinion_port_open(s->rig.runtime, &s->ports[i]) == 0;
 	return ok;
@@ -414,35 +404,23 @@ system_of(struct call_case *c)
 		.arg = c };
 }
 
-/* The tail of a call beside the floor's. */
-static bool
-add_tail(struct report *r)
+static void
+compare_tails(struct row *row, const struct row *call, const struct row *floor)
 {
-	bool ok = true;
-
-	for (enum placement p = 0; p < PLACED_MIXED && ok; p++) {
-		const char *placement = pinioni_placement_name(p);
-		const struct row *floor = pinioni_report_find(r, "floor", placement);
-		const struct row *call = pinioni_report_find(r, "call", placement);
-
-		if (floor == NULL || call == NULL)
-			continue;
-		ok = pinioni_report_add(r,
-		    &(struct row){ .name = "p99.9 of a call, against F's",
-			.case_name = "tail",
-			.system = "pinion",
-			.placement = placement,
-			.payload_bytes = 8,
-			.samples = call->samples,
-			.value = call->p999,
-			.unit = "ns",
-			.ratio = call->p999 / floor->p999,
-			.against = call->against,
-			.rounds = call->rounds,
-			.bound = 1.5 });
-	}
-	return ok;
+	row->samples = call->samples;
+	row->value = call->p999_block;
+	row->ratio = call->p999_block / floor->p999_block;
 }
+
+static const struct derived tail = { .choose = pinioni_report_find,
+	.of = "call",
+	.from = "floor",
+	.compute = compare_tails,
+	.row = { .name = "p99.9 of a block of calls, against F's",
+	    .case_name = "tail",
+	    .system = "pinion",
+	    .unit = "ns",
+	    .bound = 1.5 } };
 
 static bool
 measure(struct report *report)
@@ -456,8 +434,8 @@ measure(struct report *report)
 		ok = prepare(&cases[i]);
 		systems[SYSTEMS - CASES + i] = system_of(&cases[i]);
 	}
-	ok = ok && pinioni_suite_run(report, systems, SYSTEMS) && add_tail(report) &&
-	    pinioni_report_print(report);
+	ok = ok && pinioni_suite_run(report, systems, SYSTEMS) &&
+	    pinioni_report_derive(report, &tail) && pinioni_report_print(report);
 	for (unsigned i = 0; i < CASES; i++)
 		forget(&cases[i]);
 	for (unsigned i = 0; i < sizeof sides / sizeof sides[0]; i++)

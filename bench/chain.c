@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/kit/chain.h"
 #include "bench/kit/rig.h"
 #include "bench/kit/suite.h"
 
@@ -43,7 +44,7 @@ static struct gate {
 static _Atomic uint64_t last_stage; /* ticks; W last stage  R whoever has its result */
 static struct kit kit;
 static struct rig rig, one;
-static pinion_handle stage[SIDES], together;
+static pinion_handle stage[SIDES];
 
 /* ---- handlers ------------------------------------------------------------------------------- */
 
@@ -102,18 +103,18 @@ static const pinion_deployment answer = {
 	    RIG_WHERE),
 };
 
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS());
-}
+static const struct rig_app answer_app = RIG_APP(&answer, .num_replicas = 1);
 
-/* ---- one call of each system, in a handler of the near worker --------------------------------- */
+/* ---- cases, and one call of each, in a handler of the near worker ------------------------------- */
 
-struct chain {
-	unsigned stages;
-	uint64_t bytes;
+struct chain_case {
+	const char *label, *name;
+	rig_work *drive;      /* by a handler; or, */
+	turn_call *by_thread; /* all on one worker */
+	struct chain chain;
+	uint64_t bytes;     /* of payload; 0: a number is passed on */
+	bool against_first; /* of the same name */
+	double bound;
 };
 
 /* Stage k, counted from 0, is on the far side when k is even. */
@@ -123,79 +124,11 @@ side_of(unsigned k)
 	return k % 2 == 0 ? FAR : NEAR;
 }
 
-static bool
-call_chain(void *arg, uint64_t i)
-{
-	const struct chain *c = arg;
-	pinion_response r[STAGES_MAX];
-	uint64_t got = 0;
-	int err;
-
-	r[0] = pinion_call(stage[FAR], PINION_ARGS(i));
-	for (unsigned k = 1; k < c->stages; k++)
-		r[k] = pinion_call(stage[side_of(k)], PINION_ARGS(r[k - 1]));
-	err = pinion_result(r[c->stages - 1], &got);
-	for (unsigned k = 0; k < c->stages; k++)
-		pinion_release(r[k]);
-	return err == 0 && got == i + c->stages;
-}
-
-/* The same stages, each called when the one before has answered. */
-static bool
-call_steps(void *arg, uint64_t i)
-{
-	const struct chain *c = arg;
-	uint64_t x = i;
-	int err = 0;
-
-	for (unsigned k = 0; k < c->stages && err == 0; k++) {
-		pinion_response r = pinion_call(stage[side_of(k)], PINION_ARGS(x));
-
-		err = pinion_result(r, &x);
-		pinion_release(r);
-	}
-	return err == 0 && x == i + c->stages;
-}
-
-/* By a thread of the near cpu. */
-static bool
-call_together(void *arg, uint64_t i)
-{
-	const struct chain *c = arg;
-	pinion_response r[STAGES_MAX];
-	uint64_t got = 0;
-	int err;
-
-	r[0] = pinion_call_on(one.port, together, PINION_ARGS(i));
-	for (unsigned k = 1; k < c->stages; k++)
-		r[k] = pinion_call_on(one.port, together, PINION_ARGS(r[k - 1]));
-	err = pinion_result_on(one.port, r[c->stages - 1], &got);
-	for (unsigned k = 0; k < c->stages; k++)
-		pinion_release_on(one.port, r[k]);
-	return err == 0 && got == i + c->stages;
-}
-
-static bool
-call_together_steps(void *arg, uint64_t i)
-{
-	const struct chain *c = arg;
-	uint64_t x = i;
-	int err = 0;
-
-	for (unsigned k = 0; k < c->stages && err == 0; k++) {
-		pinion_response r = pinion_call_on(one.port, together, PINION_ARGS(x));
-
-		err = pinion_result_on(one.port, r, &x);
-		pinion_release_on(one.port, r);
-	}
-	return err == 0 && x == i + c->stages;
-}
-
 /* Given on the far side, looked at on the near one. */
 static bool
 call_payload(void *arg, uint64_t i)
 {
-	const struct chain *c = arg;
+	const struct chain_case *c = arg;
 	pinion_response given =
 	    pinion_call(pinion_method_of(stage[FAR], "give"), PINION_ARGS(i, c->bytes));
 	pinion_response seen =
@@ -247,13 +180,17 @@ time_stages(unsigned stages, unsigned *wrong)
 static void
 drive_chain(void *arg, struct turn *t)
 {
-	turn_drive(t, call_chain, arg);
+	struct chain_case *c = arg;
+
+	turn_drive(t, pinioni_chain_at_once, &c->chain);
 }
 
 static void
 drive_steps(void *arg, struct turn *t)
 {
-	turn_drive(t, call_steps, arg);
+	struct chain_case *c = arg;
+
+	turn_drive(t, pinioni_chain_one_by_one, &c->chain);
 }
 
 static void
@@ -282,15 +219,6 @@ drive_hops(void *arg, struct turn *t)
 		t->single[s] = 0; /* a hop alone is not timed */
 }
 
-struct chain_case {
-	const char *label, *name;
-	rig_work *drive;      /* by a handler; or, */
-	turn_call *by_thread; /* all on one worker */
-	struct chain chain;
-	bool against_first; /* of the same name */
-	double bound;
-};
-
 #define CHAIN(label_, name_, drive_, stages_, ...) \
 	{ \
 		.label = (label_), .name = (name_), .drive = (drive_), .chain.stages = (stages_), \
@@ -315,18 +243,18 @@ static struct chain_case cases[] = {
 	CHAIN("4 stages called one by one", "steps-4", drive_steps, 4, .bound = 0),
 	CHAIN("8 stages called one by one", "steps-8", drive_steps, 8, .bound = 0),
 	CHAIN("a further stage, one hop", "hop", drive_hops, 0, .bound = 0.6),
-	TOGETHER("1 stage, on one worker", "together-1", call_together, 1),
-	TOGETHER("2 stages, on one worker", "together-2", call_together, 2),
-	TOGETHER("4 stages, on one worker", "together-4", call_together, 4),
-	TOGETHER("8 stages, on one worker", "together-8", call_together, 8),
-	TOGETHER("2 of them called one by one", "together-steps-2", call_together_steps, 2),
-	TOGETHER("4 of them called one by one", "together-steps-4", call_together_steps, 4),
-	TOGETHER("8 of them called one by one", "together-steps-8", call_together_steps, 8),
-	CHAIN("64 bytes handed on", "payload", drive_payload, 2, .chain.bytes = 64),
-	CHAIN("1 KiB handed on", "payload", drive_payload, 2, .chain.bytes = 1024),
-	CHAIN("64 KiB handed on", "payload", drive_payload, 2, .chain.bytes = 65536),
+	TOGETHER("1 stage, on one worker", "together-1", pinioni_chain_at_once, 1),
+	TOGETHER("2 stages, on one worker", "together-2", pinioni_chain_at_once, 2),
+	TOGETHER("4 stages, on one worker", "together-4", pinioni_chain_at_once, 4),
+	TOGETHER("8 stages, on one worker", "together-8", pinioni_chain_at_once, 8),
+	TOGETHER("2 of them called one by one", "together-steps-2", pinioni_chain_one_by_one, 2),
+	TOGETHER("4 of them called one by one", "together-steps-4", pinioni_chain_one_by_one, 4),
+	TOGETHER("8 of them called one by one", "together-steps-8", pinioni_chain_one_by_one, 8),
+	CHAIN("64 bytes handed on", "payload", drive_payload, 2, .bytes = 64),
+	CHAIN("1 KiB handed on", "payload", drive_payload, 2, .bytes = 1024),
+	CHAIN("64 KiB handed on", "payload", drive_payload, 2, .bytes = 65536),
 	CHAIN("1 MiB handed on, against 64 bytes", "payload", drive_payload, 2,
-	    .chain.bytes = PAYLOAD_MAX, .against_first = true, .bound = 1.1),
+	    .bytes = PAYLOAD_MAX, .against_first = true, .bound = 1.1),
 };
 
 enum {
@@ -339,7 +267,7 @@ turn(void *arg, struct turn *t)
 	struct chain_case *c = arg;
 
 	if (c->drive != NULL)
-		return pinioni_rig_perform(&rig, NEAR, c->drive, &c->chain, t);
+		return pinioni_rig_perform(&rig, NEAR, c->drive, c, t);
 	turn_drive(t, c->by_thread, &c->chain);
 	return true;
 }
@@ -363,6 +291,31 @@ first_of(const char *name)
 	return i + 1;
 }
 
+/* The stages, and how cases call them. */
+static bool
+run_stages(void)
+{
+	pinion_handle together;
+	bool ok = pinioni_rig_run(&rig, &answer_app, NEAR, &stage[NEAR]) &&
+	    pinioni_rig_run(&rig, &answer_app, FAR, &stage[FAR]) &&
+	    pinioni_rig_run(&one, &answer_app, 0, &together);
+
+	for (unsigned i = 0; i < CASES && ok; i++) {
+		struct chain *c = &cases[i].chain;
+
+		if (cases[i].by_thread != NULL) {
+			c->port = one.port;
+			c->to[c->handles++] = together;
+			continue;
+		}
+		while (c->handles < SIDES) {
+			c->to[c->handles] = stage[side_of(c->handles)];
+			c->handles++;
+		}
+	}
+	return ok;
+}
+
 static bool
 measure(struct report *report)
 {
@@ -372,17 +325,14 @@ measure(struct report *report)
 		systems[i + 1] = (struct system){ .name = cases[i].label,
 			.case_name = cases[i].name,
 			.system = "pinion",
-			.payload_bytes =
-			    cases[i].chain.bytes == 0 ? 8 : (unsigned)cases[i].chain.bytes,
+			.payload_bytes = cases[i].bytes == 0 ? 8 : (unsigned)cases[i].bytes,
 			.against = cases[i].against_first ? first_of(cases[i].name) : 0,
 			.bound = cases[i].bound,
 			.turn = turn,
 			.end = end,
 			.arg = &cases[i] };
-	return pinioni_rig_run(&rig, build, NEAR, &stage[NEAR]) &&
-	    pinioni_rig_run(&rig, build, FAR, &stage[FAR]) &&
-	    pinioni_rig_run(&one, build, 0, &together) &&
-	    pinioni_suite_run(report, systems, CASES + 1) && pinioni_report_print(report);
+	return run_stages() && pinioni_suite_run(report, systems, CASES + 1) &&
+	    pinioni_report_print(report);
 }
 
 int

@@ -6,8 +6,10 @@
  *   call.json    { machine, results } --+--> --output: { machine, results, hiccups }
  *   hiccup.json  { machine, results } --'--> stdout: the tables of all, as each would have printed its own
  *
- * hiccups   What hiccup saw of the machine lies beside the results, so that no reader takes it for ours.
- * Machine   The same for all: what was measured on another one, or of another commit, is refused.
+ * hiccups   What hiccup saw of the machine lies beside the results, so that no reader takes it for ours. Its samples
+ *           (hiccup --before) are rows of the program that comes next, by system "machine".
+ * Machine   The same for all: what was measured on another one, of another commit, or with waits of another
+ *           kind, is refused.
  * Checked   Each document before anything is written; the first that is broken is named.
  */
 #include <argp.h>
@@ -75,7 +77,7 @@ add_document(struct collection *c, json_t *document, const char *path)
 	if (c->machine == NULL)
 		c->machine = machine;
 	if (!is_same_machine(c->machine, machine))
-		return complain(path, "of another machine, commit or idle strategy than the first");
+		return complain(path, "of another machine, commit, idle strategy or pace of polls");
 	if (json_array_size(results) == 0)
 		return complain(path, "it has no results");
 	json_array_foreach(results, i, row) if (!add_row(c, row, path)) return false;

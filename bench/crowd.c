@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "bench/kit/chain.h"
 #include "bench/kit/report.h"
 #include "bench/kit/rig.h"
 
@@ -26,8 +27,8 @@ enum {
 struct crowd {
 	unsigned workers;
 	struct rig rig;
-	pinion_handle stages[WORKERS_MAX]; /* one a worker */
-	double *ns;                        /* each chain */
+	struct chain chain; /* a stage a worker */
+	double *ns;         /* each chain */
 	size_t count;
 	double used_us, took_us; /* of the process, in all rounds */
 };
@@ -42,7 +43,9 @@ start(struct crowd *c, const struct kit *k)
 	    (pinion_start_options){ .idle = k->options.idle });
 
 	for (unsigned w = 0; w < c->workers && ok; w++)
-		ok = pinioni_rig_run(&c->rig, pinioni_rig_build_number, w, &c->stages[w]);
+		ok = pinioni_rig_run(&c->rig, &pinioni_rig_number_app, w, &c->chain.to[w]);
+	c->chain.port = c->rig.port;
+	c->chain.stages = c->chain.handles = c->workers;
 	c->ns = ok ? malloc((size_t)k->options.rounds * ROUND_CHAINS * sizeof *c->ns) : NULL;
 	return c->ns != NULL;
 }
@@ -55,22 +58,6 @@ stop(struct crowd *c)
 }
 
 /* ---- rounds --------------------------------------------------------------------------------- */
-
-static bool
-make_chain(const struct crowd *c, uint64_t x)
-{
-	pinion_response r[WORKERS_MAX];
-	uint64_t got = 0;
-	int err;
-
-	r[0] = pinion_call_on(c->rig.port, c->stages[0], PINION_ARGS(x));
-	for (unsigned k = 1; k < c->workers; k++)
-		r[k] = pinion_call_on(c->rig.port, c->stages[k], PINION_ARGS(r[k - 1]));
-	err = pinion_result_on(c->rig.port, r[c->workers - 1], &got);
-	for (unsigned k = 0; k < c->workers; k++)
-		pinion_release_on(c->rig.port, r[k]);
-	return err == 0 && got == x + c->workers;
-}
 
 static double
 used_us(void)
@@ -96,7 +83,7 @@ make_round(struct crowd *c)
 			used = used_us();
 			start_ns = before = ticks_monotonic_ns();
 		}
-		right = make_chain(c, i) && right;
+		right = pinioni_chain_at_once(&c->chain, i) && right;
 		if (i >= ROUND_WARM)
 			c->ns[c->count++] = (double)(ticks_monotonic_ns() - before);
 	}

@@ -94,12 +94,7 @@ static const pinion_deployment answer = {
 	    RIG_WHERE),
 };
 
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS());
-}
+static const struct rig_app answer_app = RIG_APP(&answer, .num_replicas = 1);
 
 /* ---- one fan of each kind, in a handler of the near worker -------------------------------------- */
 
@@ -315,7 +310,7 @@ static bool
 run_on(enum side side, unsigned worker)
 {
 	static const char *const joins[JOINS] = { "join-1", "join-2", "join-4", "join-8" };
-	bool ok = pinioni_rig_run(&rig, build, worker, &child[side]);
+	bool ok = pinioni_rig_run(&rig, &answer_app, worker, &child[side]);
 
 	for (unsigned j = 0; j < JOINS; j++)
 		join[side][j] = pinion_method_of(child[side], joins[j]);

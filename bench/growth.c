@@ -171,8 +171,6 @@ enum {
 	SIDES = sizeof sides / sizeof sides[0]
 };
 
-static const struct side *built; /* for the builder */
-
 static int32_t
 ongoing_of(const struct side *s)
 {
@@ -183,18 +181,18 @@ ongoing_of(const struct side *s)
 	return (int32_t)(each * s->count + ONGOING_SPARE);
 }
 
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
+static struct rig_app
+app_of(const struct side *s)
 {
-	unsigned replicas = built->kind == REPLICAS ? built->count : 1;
-	unsigned deployments = built->kind == DEPLOYMENTS ? built->count : 1;
-	pinion_node *node = pinion_bind(app, &first, PINION_ARGS(),
-	    .num_replicas = (int32_t)replicas, .max_ongoing_requests = ongoing_of(built));
+	struct rig_app app = RIG_APP(&first, .max_ongoing_requests = ongoing_of(s));
 
-	(void)config;
-	for (unsigned i = 1; i < deployments && node != NULL; i++)
-		node = pinion_bind(app, &further, PINION_ARGS(node));
-	return node;
+	if (s->kind == REPLICAS)
+		app.options.num_replicas = (int32_t)s->count;
+	if (s->kind == DEPLOYMENTS) {
+		app.further = &further;
+		app.further_count = s->count - 1;
+	}
+	return app;
 }
 
 /* The handles of all deployments, the last bound first. */
@@ -277,14 +275,14 @@ check_suspended(const struct side *s)
 static bool
 start_side(struct side *s)
 {
+	const struct rig_app app = app_of(s);
 	pinion_start_options options = { .arena_bytes = ARENA_BYTES, .drain_ns = NO_DRAIN_NS };
 	bool ok;
 
 	if (s->kind >= NONE_SUSPENDED)
 		options.slots = SUSPENDED_SLOTS;
-	built = s;
 	ok = pinioni_rig_start(&s->rig, &kit, s->name, 1, options) &&
-	    pinioni_rig_run(&s->rig, build, 0, &s->to[0]) && find_deployments(s) && open_ports(s);
+	    pinioni_rig_run(&s->rig, &app, 0, &s->to[0]) && find_deployments(s) && open_ports(s);
 	if (ok && (s->kind == ASLEEP || s->kind == WAITING))
 		ok = suspend(s) && check_suspended(s);
 	if (!ok)

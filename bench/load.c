@@ -129,16 +129,6 @@ static const pinion_deployment server = {
 	    PINION_METHOD("waited", tell_waited, .returns = PINION_RETURNS_U64), RIG_WHERE),
 };
 
-static unsigned servers_next; /* for the builder */
-
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &server, PINION_ARGS(), .num_replicas = (int32_t)servers_next,
-	    .max_ongoing_requests = 1);
-}
-
 /* ---- arrivals ------------------------------------------------------------------------------- */
 
 /* One segment: what is to come, what came of it; ns. */
@@ -298,17 +288,18 @@ ask_waited(const struct run *r, uint64_t *waited)
 static bool
 run_segment(struct segment *g, const struct service *s)
 {
+	const struct rig_app app =
+	    RIG_APP(&server, .num_replicas = (int32_t)s->servers, .max_ongoing_requests = 1);
 	struct run r = { .segment = g, .by_ticks = s->shape != CONSTANT };
 	struct rig rig = { .name = "load" };
 	uint64_t before = 0, after = 0;
 	bool ok;
 
-	servers_next = s->servers;
 	ok = pinioni_cpus_free(kit.cpus) &&
 	    pinioni_rig_start(&rig, &kit, "load", 1,
 		(pinion_start_options){
 		    .idle = s->idle, .slots = CALLS_MAX, .lane_cells = CALLS_MAX }) &&
-	    pinioni_rig_run(&rig, build, 0, &r.server) && pinioni_cpus_pin(kit.cpus[CPU_NEAR]);
+	    pinioni_rig_run(&rig, &app, 0, &r.server) && pinioni_cpus_pin(kit.cpus[CPU_NEAR]);
 	r.port = rig.port;
 	if (ok)
 		r.to = pinion_method_of(r.server, s->method);

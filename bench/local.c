@@ -6,43 +6,17 @@
  */
 #include <stdlib.h>
 
+#include "bench/kit/chain.h"
 #include "bench/kit/rig.h"
 #include "bench/kit/suite.h"
-
-enum {
-	STAGES_MAX = 8
-};
 
 static struct kit kit;
 static struct rig rig;
 
-struct chain {
-	pinion_handle to;
-	unsigned stages;
-};
-
-/* In a handler. */
-static bool
-call(void *arg, uint64_t i)
-{
-	const struct chain *c = arg;
-	pinion_response r[STAGES_MAX];
-	uint64_t got = 0;
-	int err;
-
-	r[0] = pinion_call(c->to, PINION_ARGS(i));
-	for (unsigned k = 1; k < c->stages; k++)
-		r[k] = pinion_call(c->to, PINION_ARGS(r[k - 1]));
-	err = pinion_result(r[c->stages - 1], &got);
-	for (unsigned k = 0; k < c->stages; k++)
-		pinion_release(r[k]);
-	return err == 0 && got == i + c->stages;
-}
-
 static void
 drive(void *arg, struct turn *t)
 {
-	turn_drive(t, call, arg);
+	turn_drive(t, pinioni_chain_at_once, arg);
 }
 
 static bool
@@ -64,40 +38,27 @@ end(void *arg)
 		.turn = turn_chain, .end = end, .arg = (chain), __VA_ARGS__ \
 	}
 
-/* What a stage more takes: of the chain of 8 less that of 4. */
-static bool
-add_stage(struct report *r)
+static void
+share_out(struct row *row, const struct row *eight, const struct row *four)
 {
-	bool ok = true;
-
-	for (enum placement p = 0; p < PLACED_MIXED && ok; p++) {
-		const char *placement = pinioni_placement_name(p);
-		const struct row *four = pinioni_report_find(r, "chain-4", placement);
-		const struct row *eight = pinioni_report_find(r, "chain-8", placement);
-
-		if (four == NULL || eight == NULL)
-			continue;
-		ok = pinioni_report_add(r,
-		    &(struct row){ .name = "a further stage, of these",
-			.case_name = "stage",
-			.system = "pinion",
-			.placement = placement,
-			.payload_bytes = 8,
-			.value = (eight->value - four->value) / 4,
-			.unit = "ns",
-			.ratio = (eight->ratio - four->ratio) / 4,
-			.against = eight->against,
-			.rounds = eight->rounds,
-			.bound = 0.2 });
-	}
-	return ok;
+	row->value = (eight->value - four->value) / 4;
+	row->ratio = (eight->ratio - four->ratio) / 4;
 }
+
+static const struct derived stage = { .choose = pinioni_report_find,
+	.of = "chain-8",
+	.from = "chain-4",
+	.compute = share_out,
+	.row = { .name = "a further stage, of these",
+	    .case_name = "stage",
+	    .system = "pinion",
+	    .unit = "ns",
+	    .bound = 0.2 } };
 
 static bool
 measure(struct report *report)
 {
-	static struct chain one = { .stages = 1 }, two = { .stages = 2 }, four = { .stages = 4 },
-			    eight = { .stages = 8 };
+	struct chain one = { .stages = 1, .handles = 1 }, two, four, eight;
 	const struct system systems[] = {
 		SYSTEM_FLOOR(&kit),
 		CHAIN("call to the same worker, and result", "call", &one, .bound = 0.25),
@@ -105,13 +66,15 @@ measure(struct report *report)
 		CHAIN("chain of 4 stages", "chain-4", &four, .bound = 0.85),
 		CHAIN("chain of 8 stages", "chain-8", &eight, .bound = 1.65),
 	};
-	pinion_handle to;
 
-	if (!pinioni_rig_run(&rig, pinioni_rig_build_number, 0, &to))
+	if (!pinioni_rig_run(&rig, &pinioni_rig_number_app, 0, &one.to[0]))
 		return false;
-	one.to = two.to = four.to = eight.to = to;
+	two = four = eight = one;
+	two.stages = 2;
+	four.stages = 4;
+	eight.stages = 8;
 	return pinioni_suite_run(report, systems, sizeof systems / sizeof systems[0]) &&
-	    add_stage(report) && pinioni_report_print(report);
+	    pinioni_report_derive(report, &stage) && pinioni_report_print(report);
 }
 
 int

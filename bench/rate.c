@@ -164,7 +164,7 @@ turn_raw(void *arg, struct turn *t)
 	struct pipeline *p = arg;
 	uint64_t count = turn_calls(&t->size);
 
-	rawlane_reset(&lanes, kit.lines.limit);
+	rawlane_reset(&lanes, kit.polls.steps, kit.lines.limit);
 	pinioni_far_begin(&kit.far, answer_raw, &count);
 	turn_drive(t, call_raw, p);
 	t->wrong += drain_raw(p, count);
@@ -374,7 +374,7 @@ static bool
 measure(struct report *report)
 {
 	struct system systems[SYSTEMS] = { SYSTEM_FLOOR(&kit) };
-	bool ok = pinioni_rig_run(&rig, pinioni_rig_build_number, 0, &answer_of);
+	bool ok = pinioni_rig_run(&rig, &pinioni_rig_number_app, 0, &answer_of);
 
 	for (unsigned depth = 0; depth < DEPTHS; depth++) {
 		pipelines[depth].port = rig.port;

@@ -21,9 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <pinion/pinion.h>
-
 #include "bench/kit/report.h"
+#include "bench/kit/rig.h"
 
 enum {
 	PORTS = 64,
@@ -160,19 +159,8 @@ static const pinion_deployment answer = {
 	    PINION_METHOD(PINION_CALL, number, ONE_U64), PINION_METHOD("nap", nap, ONE_U64)),
 };
 
-static pinion_node *
-build_one(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS(), .max_ongoing_requests = SUSPENDED_ALL);
-}
-
-static pinion_node *
-build_many(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS(), .num_replicas = REPLICAS);
-}
+static const struct rig_app one_app = RIG_APP(&answer, .max_ongoing_requests = SUSPENDED_ALL);
+static const struct rig_app many_app = RIG_APP(&answer, .num_replicas = REPLICAS);
 
 static bool
 is_answered(pinion_port *port, pinion_response r, uint64_t wanted)
@@ -225,7 +213,8 @@ measure_replicas(struct report *r, struct side *s)
 	struct footprint before = look();
 	pinion_handle to;
 
-	return pinion_run(s->rt, build_many, &to, .name = "many") == 0 &&
+	return pinion_run(s->rt, pinioni_rig_build, &to, .name = "many",
+		   .config = &many_app.config) == 0 &&
 	    add_rows(r, &thing, &before);
 }
 
@@ -275,8 +264,8 @@ static bool
 start(pinion_runtime **rt, int workers, pinion_clock clock)
 {
 	pinion_diag diag = { "" };
-	int err =
-	    pinion_start(rt, .workers = workers, .idle = "adaptive", .clock = clock, .diag = &diag);
+	int err = pinion_start(rt, .workers = workers, .idle = "adaptive", .poll = kit.polls.option,
+	    .clock = clock, .diag = &diag);
 
 	if (err != 0)
 		fprintf(stderr, "size: %s: %s\n", strerror(-err), diag.text);
@@ -297,7 +286,8 @@ measure_in_one(struct report *r, bool (*measure)(struct report *r, struct side *
 {
 	struct side s = { .clock_ns = 1 };
 	bool ok = start(&s.rt, 1, (pinion_clock){ read_clock, &s.clock_ns }) &&
-	    pinion_run(s.rt, build_one, &s.to) == 0 && measure(r, &s);
+	    pinion_run(s.rt, pinioni_rig_build, &s.to, .config = &one_app.config) == 0 &&
+	    measure(r, &s);
 
 	pinion_stop(s.rt);
 	return ok;

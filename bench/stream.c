@@ -92,7 +92,7 @@ turn_one_way(void *arg, struct turn *t)
 	uint64_t count = turn_calls(&t->size);
 
 	(void)arg;
-	way.pace.pace = PACED;
+	way.pace.steps = kit.polls.steps;
 	way.pace.limit = kit.lines.limit;
 	for (unsigned i = 0; i < CELLS; i++) {
 		/* relaxed twice: the far side is started by a call made after this. */
@@ -189,20 +189,6 @@ static const pinion_deployment relaying = { .name = "Relaying",
 	.methods = PINION_METHODS(
 	    PINION_METHOD(PINION_CALL, pass_on, STREAM_OF(PINION_RETURNS_U64)), RIG_WHERE) };
 
-static pinion_node *
-build_counting(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &counting, PINION_ARGS());
-}
-
-static pinion_node *
-build_relaying(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &relaying, PINION_ARGS(producer));
-}
-
 /* What a system reads. */
 struct reading {
 	const char *method; /* of the producer; NULL: of the relay */
@@ -295,6 +281,18 @@ static struct reading direct = { .method = PINION_CALL },
 	}
 
 static bool
+run_both(void)
+{
+	const struct rig_app counting_app = RIG_APP(&counting, .num_replicas = 1);
+	struct rig_app relaying_app = RIG_APP(&relaying, .num_replicas = 1);
+
+	if (!pinioni_rig_run(&rig, &counting_app, 0, &producer))
+		return false;
+	relaying_app.options.args = PINION_ARGS(producer);
+	return pinioni_rig_run(&rig, &relaying_app, 0, &relay);
+}
+
+static bool
 measure(struct report *report)
 {
 	struct system systems[] = {
@@ -322,8 +320,7 @@ measure(struct report *report)
 		    .arg = &told },
 	};
 
-	return pinioni_rig_run(&rig, build_counting, 0, &producer) &&
-	    pinioni_rig_run(&rig, build_relaying, 0, &relay) &&
+	return run_both() &&
 	    pinioni_suite_run(report, systems, sizeof systems / sizeof systems[0]) &&
 	    pinioni_report_print(report);
 }

@@ -193,7 +193,7 @@ sleep_near(void *arg, uint64_t i, uint64_t *ticks)
 static bool
 turn_plain(struct plain *p, struct turn *t, far_work *work, turn_timed *call)
 {
-	pingpong_reset(&kit.lines, PACED);
+	pingpong_reset(&kit.lines, kit.polls.steps, false);
 	p->count = turn_calls(&t->size);
 	/* relaxed thrice: the far thread is started by a call made after this. */
 	atomic_store_explicit(&p->door.bell, 0, memory_order_relaxed);
@@ -244,12 +244,7 @@ static const pinion_deployment answer = {
 		PINION_METHOD("open_stat", open_stat, .returns = PINION_RETURNS_BOOL), RIG_WHERE),
 };
 
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS());
-}
+static const struct rig_app answer_app = RIG_APP(&answer, .num_replicas = 1);
 
 static pinion_handle to;
 
@@ -427,7 +422,8 @@ prepare(void)
 	eventfd_far.door.fd = eventfd(0, EFD_CLOEXEC);
 	eventfd_near.door.fd = eventfd(0, EFD_CLOEXEC);
 	return near_stat >= 0 && far_stat >= 0 && eventfd_far.door.fd >= 0 &&
-	    eventfd_near.door.fd >= 0 && pinioni_rig_run(&rig, build, 0, &to) && open_worker_stat();
+	    eventfd_near.door.fd >= 0 && pinioni_rig_run(&rig, &answer_app, 0, &to) &&
+	    open_worker_stat();
 }
 
 enum {

@@ -19,6 +19,8 @@ enum {
 	PROGRESS_NS = 2000000000 /* between two lines for whoever waits */
 };
 
+static const struct poll_steps tight = { 0, 0 };
+
 /* A port has two, and some programs open hundreds. */
 static void
 raise_descriptors(void)
@@ -55,6 +57,8 @@ pinioni_kit_start_told(struct kit *k, const struct kit_program *program, int arg
 	}
 	raise_descriptors();
 	k->ticks = pinioni_ticks_measure();
+	if (!pinioni_polls_choose(&k->polls, bench, k->options.poll))
+		return EXIT_FAILURE;
 	k->lines.limit = k->raw.pace.limit = (uint64_t)(LIMIT_NS * k->ticks.per_ns);
 	err = pinioni_far_start(&k->far, k->cpus[CPU_FAR]);
 	if (err != 0)
@@ -98,9 +102,9 @@ answer_raw(void *kit)
 }
 
 static void
-begin_pings(struct kit *k, enum pace pace, uint64_t count)
+begin_pings(struct kit *k, struct poll_steps steps, bool stays, uint64_t count)
 {
-	pingpong_reset(&k->lines, pace);
+	pingpong_reset(&k->lines, steps, stays);
 	k->count = count;
 	pinioni_far_begin(&k->far, answer_pings, k);
 }
@@ -111,7 +115,7 @@ pinioni_kit_probe(struct kit *k)
 	uint64_t n = 0, best = UINT64_MAX;
 	bool ok = true;
 
-	begin_pings(k, TIGHT, PROBE_ALL);
+	begin_pings(k, tight, true, PROBE_ALL);
 	while (n < PROBE_WARM && ok)
 		ok = pingpong_ping(&k->lines, ++n);
 	for (unsigned batch = 0; batch < PROBE_BATCHES && ok; batch++) {
@@ -136,9 +140,9 @@ ping(void *kit, uint64_t i)
 }
 
 static bool
-turn_pings(struct kit *k, enum pace pace, struct turn *t)
+turn_pings(struct kit *k, struct poll_steps steps, struct turn *t)
 {
-	begin_pings(k, pace, turn_calls(&t->size));
+	begin_pings(k, steps, false, turn_calls(&t->size));
 	turn_drive(t, ping, k);
 	pinioni_far_end(&k->far);
 	return true;
@@ -147,13 +151,15 @@ turn_pings(struct kit *k, enum pace pace, struct turn *t)
 bool
 pinioni_kit_floor(void *kit, struct turn *t)
 {
-	return turn_pings(kit, PACED, t);
+	struct kit *k = kit;
+
+	return turn_pings(k, k->polls.steps, t);
 }
 
 bool
 pinioni_kit_floor_tight(void *kit, struct turn *t)
 {
-	return turn_pings(kit, TIGHT, t);
+	return turn_pings(kit, tight, t);
 }
 
 static bool
@@ -169,7 +175,7 @@ pinioni_kit_rawpair(void *kit, struct turn *t)
 {
 	struct kit *k = kit;
 
-	rawpair_reset(&k->raw);
+	rawpair_reset(&k->raw, k->polls.steps);
 	k->count = turn_calls(&t->size);
 	pinioni_far_begin(&k->far, answer_raw, k);
 	turn_drive(t, call_raw, k);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench/kit/kit.h - what every program has before it measures: options, two cpus, the clock, the far thread, the
- * floor's lines.
+ * bench/kit/kit.h - what every program has before it measures: options, two cpus, the clock, the pace of polls, the
+ * far thread, the floor's lines.
  *
  *   kit_start --> the program starts its runtimes (both cpus allowed) --> suite_run (near pinned) --> kit_stop
  */
@@ -12,6 +12,7 @@
 #include "bench/kit/far.h"
 #include "bench/kit/options.h"
 #include "bench/kit/pingpong.h"
+#include "bench/kit/polls.h"
 #include "bench/kit/rawpair.h"
 #include "bench/kit/turn.h"
 
@@ -29,6 +30,7 @@ struct kit {
 	struct options options;
 	int cpus[CPUS];
 	struct ticks_scale ticks;
+	struct polls polls; /* the runtime's, and so the floor's */
 	struct far far;
 	struct pingpong lines;
 	struct rawpair raw;
@@ -48,7 +50,7 @@ void pinioni_kit_progress(struct kit *k, unsigned round, unsigned rounds);
 
 /* Round trip of tight ping-pongs, ns; the quickest of some batches: it says where the cpus are. 0: no answer. */
 double pinioni_kit_probe(struct kit *k);
-/* Turns of the floor and of the lines of a call without the model; arg: the kit. */
+/* Turns of the floor, of the same polled tightly, and of the lines of a call without the model; arg: the kit. */
 bool pinioni_kit_floor(void *kit, struct turn *t);
 bool pinioni_kit_floor_tight(void *kit, struct turn *t);
 bool pinioni_kit_rawpair(void *kit, struct turn *t);

@@ -61,7 +61,9 @@ pinioni_options_read(int argc, char **argv, const char *doc, struct options *o)
 		{ "rounds", 'r', "N", 0, "Turns of each system (200)", 0 },
 		{ "idle", 'i', "NAME", 0, "How workers wait: adaptive (default), yield, spin", 0 },
 		{ "poll", 'p', "NAME", 0,
-		    "What lies between two looks: auto (default), clock, pause, tight", 0 },
+		    "What lies between two looks, of the runtime and the floor: auto (default: as the "
+		    "runtime chooses), clock, pause, tight",
+		    0 },
 		{ "hgrm", 'h', "DIRECTORY", 0,
 		    "Write single calls there as HdrHistogram's percentile tables", 0 },
 		{ "commit", 'c', "ID", 0, "What was measured, for the first line", 0 },

@@ -4,11 +4,11 @@
  *
  *   near  ping := n, polls pong        far  polls ping, pong := n + 1
  *
- * Why       Nothing that crosses cores and comes back is quicker. PACED polls read the clock between two
- *           looks, as the runtime's waits do; TIGHT ones do not.
+ * Why       Nothing that crosses cores and comes back is quicker. Polls are paced as the runtime's (polls.h), or
+ *           as whoever measures wants them.
  * Lines     Where in the shared cache a line has its home makes a round trip a sixth quicker or slower, so
- *           PACED ones take another two lines every PINGPONG_STAY pings, and a median is one over homes.
- *           A probe is to compare with itself: TIGHT ones stay on the first two.
+ *           another two lines are taken every PINGPONG_STAY pings, and a median is one over homes. A probe is to
+ *           compare with itself: it stays on the first two.
  * Threads   One near and one far thread at a time.
  *
  * Edges     (release -> acquire: what becomes safe)
@@ -22,12 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench/kit/ticks.h"
-
-enum pace {
-	PACED,
-	TIGHT
-};
+#include "bench/kit/polls.h"
 
 enum {
 	PINGPONG_PAIRS = 16,
@@ -40,32 +35,28 @@ struct pingpong {
 		alignas(128) _Atomic uint64_t pong; /* W far   R near */
 	} pairs[PINGPONG_PAIRS];
 	alignas(128) uint64_t limit; /* ticks that a poll waits at most; frozen */
-	enum pace pace;              /* frozen while both run */
+	struct poll_steps steps;     /* frozen while both run */
+	bool stays;                  /* on the first pair */
 };
 
 static inline struct pingpong_lines *
 pingpong_lines(struct pingpong *p, uint64_t n)
 {
-	return &p->pairs[p->pace == TIGHT ? 0 : n / PINGPONG_STAY % PINGPONG_PAIRS];
+	return &p->pairs[p->stays ? 0 : n / PINGPONG_STAY % PINGPONG_PAIRS];
 }
 
 /* False: the other side did not answer in time. */
 static inline bool
 pingpong_poll(const struct pingpong *p, const _Atomic uint64_t *line, uint64_t wanted)
 {
-	uint64_t start = ticks_now();
+	struct polling polling = polling_begin(p->steps);
+	const uint64_t start = polling.now;
 
-	for (;;) {
-		for (unsigned looks = 0; looks < 1u << 20; looks++) {
-			/* Y */
-			if (atomic_load_explicit(line, memory_order_acquire) == wanted)
-				return true;
-			if (p->pace == PACED && ticks_now() - start > p->limit)
-				return false;
-		}
-		if (ticks_now() - start > p->limit)
+	/* Y */
+	while (atomic_load_explicit(line, memory_order_acquire) != wanted)
+		if (polling_step(&polling) - start > p->limit)
 			return false;
-	}
+	return true;
 }
 
 /* Near. */
@@ -96,9 +87,10 @@ pingpong_answer(struct pingpong *p, uint64_t count)
 
 /* Before either side begins. */
 static inline void
-pingpong_reset(struct pingpong *p, enum pace pace)
+pingpong_reset(struct pingpong *p, struct poll_steps steps, bool stays)
 {
-	p->pace = pace;
+	p->steps = steps;
+	p->stays = stays;
 	for (unsigned i = 0; i < PINGPONG_PAIRS; i++) {
 		/* relaxed twice: the far side is started by a call made after this. */
 		atomic_store_explicit(&p->pairs[i].ping, 0, memory_order_relaxed);

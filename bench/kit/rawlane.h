@@ -11,8 +11,7 @@
  *           better lane raises the bar too. One message at a time, as calls are.
  * Settling  What was taken is said when nothing more is there, as a worker does at the end of a turn, and every
  *           quarter of a lane at the latest.
- * Threads   One near and one far thread at a time, each with ends on lines of its own. A poll that does not find its
- *           cell at once is paced as pingpong's.
+ * Threads   One near and one far thread at a time, each with ends on lines of its own.
  */
 #ifndef PINION_BENCH_KIT_RAWLANE_H
 #define PINION_BENCH_KIT_RAWLANE_H
@@ -124,12 +123,12 @@ rawlane_open(struct rawlane *lane, struct lane_tx *tx, struct lane_rx *rx)
 	lane_rx_init(rx, lane->cells, RAWLANE_CELLS, &lane->head, 0);
 }
 
-/* Before either side begins: the far side is started by a call made after this. limit: ticks that a poll waits at
- * most. */
+/* Before either side begins: the far side is started by a call made after this. steps: between two looks at a cell
+ * that does not come; limit: ticks that a poll waits at most. */
 static inline void
-rawlane_reset(struct rawlanes *p, uint64_t limit)
+rawlane_reset(struct rawlanes *p, struct poll_steps steps, uint64_t limit)
 {
-	p->pace.pace = PACED;
+	p->pace.steps = steps;
 	p->pace.limit = limit;
 	rawlane_open(&p->there, &p->near.tx, &p->far.rx);
 	rawlane_open(&p->back, &p->far.tx, &p->near.rx);

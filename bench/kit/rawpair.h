@@ -8,7 +8,7 @@
  * Why       The floor's lines hold one word. What a call adds to it is partly the price of lines that hold a
  *           message, and partly the model: this tells them apart. Written and completed as the runtime does:
  *           by short stores and a release, and by an exchange.
- * Threads   One near and one far thread at a time. Polls are paced as pingpong's.
+ * Threads   One near and one far thread at a time.
  *
  * Edges     (release -> acquire: what becomes safe)
  *   X  ticket, word   send -> poll   the message, the result
@@ -73,9 +73,9 @@ rawpair_answer(struct rawpair *p, uint64_t count)
 
 /* Before either side begins. */
 static inline void
-rawpair_reset(struct rawpair *p)
+rawpair_reset(struct rawpair *p, struct poll_steps steps)
 {
-	p->pace.pace = PACED;
+	p->pace.steps = steps;
 	for (unsigned i = 0; i < RAWPAIR_CELLS; i++) {
 		/* relaxed: the far side is started by a call made after this. */
 		atomic_store_explicit(&p->cells[i].ticket, 0, memory_order_relaxed);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bench/kit/machine.h"
+#include "bench/kit/series.h"
 #include "bench/kit/table.h"
 
 bool
@@ -31,7 +32,7 @@ pinioni_report_add(struct report *r, const struct row *row)
 }
 
 const struct row *
-pinioni_report_find(const struct report *r, const char *case_name, const char *placement)
+pinioni_report_find(const struct report *r, const void *case_name, const char *placement)
 {
 	for (unsigned i = r->count; i-- != 0;) {
 		const struct row *row = &r->rows[i];
@@ -41,6 +42,29 @@ pinioni_report_find(const struct report *r, const char *case_name, const char *p
 			return row;
 	}
 	return NULL;
+}
+
+bool
+pinioni_report_derive(struct report *r, const struct derived *d)
+{
+	bool ok = true;
+
+	for (enum placement p = 0; p < PLACED_MIXED && ok; p++) {
+		const char *placement = pinioni_placement_name(p);
+		const struct row *of = d->choose(r, d->of, placement);
+		const struct row *from = d->choose(r, d->from, placement);
+		struct row row = d->row;
+
+		if (of == NULL || from == NULL)
+			continue;
+		row.placement = placement;
+		row.payload_bytes = of->payload_bytes;
+		row.against = of->against;
+		row.rounds = of->rounds < from->rounds ? of->rounds : from->rounds;
+		d->compute(&row, of, from);
+		ok = pinioni_report_add(r, &row);
+	}
+	return ok;
 }
 
 void

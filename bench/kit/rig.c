@@ -4,6 +4,7 @@
  */
 #include "bench/kit/rig.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -33,12 +34,7 @@ static const pinion_deployment one_more = {
 	.methods = PINION_METHODS(RIG_NUMBER, RIG_WHERE),
 };
 
-pinion_node *
-pinioni_rig_build_number(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &one_more, PINION_ARGS());
-}
+const struct rig_app pinioni_rig_number_app = RIG_APP(&one_more, .num_replicas = 1);
 
 static int
 perform(void *replica, pinion_request *req)
@@ -58,11 +54,18 @@ static const pinion_deployment conductor = {
 	    RIG_WHERE),
 };
 
-static pinion_node *
-build_conductor(pinion_app *build, const pinion_config *config)
+pinion_node *
+pinioni_rig_build(pinion_app *build, const pinion_config *config)
 {
-	(void)config;
-	return pinion_bind(build, &conductor, PINION_ARGS());
+	const struct rig_app *app = (const struct rig_app *)config; /* its first member */
+	pinion_bind_options options = app->options;
+	pinion_node *node;
+
+	options.size_ = sizeof options;
+	node = pinion_bind_with(build, app->first, &options);
+	for (unsigned i = 0; i < app->further_count && node != NULL; i++)
+		node = pinion_bind(build, app->further, PINION_ARGS(node));
+	return node;
 }
 
 static bool
@@ -85,7 +88,7 @@ ask_where(const struct rig *r, pinion_handle h, uint64_t *worker)
 }
 
 bool
-pinioni_rig_run(struct rig *r, pinion_builder *build, unsigned worker, pinion_handle *handle)
+pinioni_rig_run(struct rig *r, const struct rig_app *app, unsigned worker, pinion_handle *handle)
 {
 	uint64_t at = UINT64_MAX;
 	int err = 0;
@@ -94,7 +97,8 @@ pinioni_rig_run(struct rig *r, pinion_builder *build, unsigned worker, pinion_ha
 		char name[24];
 
 		(void)snprintf(name, sizeof name, "%s-%u", r->name, r->applications++);
-		err = pinion_run(r->runtime, build, handle, .name = name, .diag = &r->diag);
+		err = pinion_run(r->runtime, pinioni_rig_build, handle, .name = name,
+		    .config = &app->config, .diag = &r->diag);
 		if (err == 0)
 			err = ask_where(r, *handle, &at);
 	}
@@ -105,10 +109,33 @@ pinioni_rig_run(struct rig *r, pinion_builder *build, unsigned worker, pinion_ha
 	return said(r, err);
 }
 
+/* At the kit's pace. */
+static int
+start_runtime(struct rig *r, const struct kit *k, pinion_start_options *options)
+{
+	options->poll = k->polls.option;
+	options->log = pinioni_polls_hear;
+	options->log_arg = r->polls;
+	for (unsigned i = 0; i < RIG_STARTS_MAX; i++) {
+		int err;
+
+		(void)snprintf(r->polls, sizeof r->polls, "clock"); /* without a trial */
+		err = pinion_start_with(options);
+		if (err != 0 || k->polls.option != NULL || strcmp(r->polls, k->polls.name) == 0)
+			return err;
+		pinion_stop(r->runtime);
+		r->runtime = NULL;
+	}
+	(void)snprintf(
+	    r->diag.text, sizeof r->diag.text, "it never chose to poll at \"%s\"", k->polls.name);
+	return -EAGAIN;
+}
+
 bool
 pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned workers,
     pinion_start_options options)
 {
+	const struct rig_app app = RIG_APP(&conductor, .num_replicas = 1);
 	int err;
 	bool ok;
 
@@ -119,16 +146,15 @@ pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned
 	options.workers = (int)workers;
 	if (options.idle == NULL)
 		options.idle = k->options.idle;
-	options.poll = k->options.poll;
 	options.diag = &r->diag;
-	err = pinion_start_with(&options);
+	err = start_runtime(r, k, &options);
 	if (err == 0)
 		err = pinion_port_open(r->runtime, &r->port);
 	if (err == 0)
 		err = pinion_port_warm(r->port);
 	ok = said(r, err);
 	for (unsigned w = 0; w < workers && ok; w++)
-		ok = pinioni_rig_run(r, build_conductor, w, &r->conductor[w]);
+		ok = pinioni_rig_run(r, &app, w, &r->conductor[w]);
 	return ok;
 }
 

@@ -38,15 +38,15 @@ pinioni_row_json(const struct row *row)
 {
 	return json_pack(
 	    "{s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:f, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
-	    "s:o, s:o, s:s?, s:o, s:o, s:b, s:b}",
+	    "s:o, s:o, s:o, s:s?, s:o, s:o, s:b, s:b}",
 	    "bench", row->bench, "name", row->name, "case", row->case_name, "system", row->system,
 	    "placement", row->placement, "payload_bytes", (json_int_t)row->payload_bytes, "samples",
 	    (json_int_t)row->samples, "value", row->value, "unit", row->unit, "each",
 	    number(row->each), "p50_ns", number(row->p50), "p99_ns", number(row->p99), "p999_ns",
 	    number(row->p999), "p9999_ns", number(row->p9999), "max_ns", number(row->max),
-	    "rate_per_s", number(row->rate), "ratio", number(row->ratio), "against", row->against,
-	    "rounds", number(row->rounds), "bound", number(row->bound), "bounds_value",
-	    row->bounds_value, "is_rate", row->is_rate);
+	    "p999_block_ns", number(row->p999_block), "rate_per_s", number(row->rate), "ratio",
+	    number(row->ratio), "against", row->against, "rounds", number(row->rounds), "bound",
+	    number(row->bound), "bounds_value", row->bounds_value, "is_rate", row->is_rate);
 }
 
 static bool
@@ -91,6 +91,7 @@ read_numbers(json_t *document, struct row *row, json_error_t *why)
 		{ "p999_ns", &row->p999 },
 		{ "p9999_ns", &row->p9999 },
 		{ "max_ns", &row->max },
+		{ "p999_block_ns", &row->p999_block },
 		{ "rate_per_s", &row->rate },
 		{ "ratio", &row->ratio },
 		{ "rounds", &rounds },

@@ -30,6 +30,7 @@ struct row {
 	const char *unit;
 	double each;                       /* the share of one of its parts, in the same unit */
 	double p50, p99, p999, p9999, max; /* ns */
+	double p999_block;                 /* ns; median over blocks, by series.h */
 	double rate;                       /* a second */
 	double ratio;
 	const char *against; /* whose row the ratio is to; NULL: as the name says */

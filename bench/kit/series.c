@@ -102,6 +102,31 @@ pinioni_series_singles(const struct series *s, enum placement placed, double *to
 	return gather(s, placed, s->singles_ns, s->size.singles, to);
 }
 
+/* room: for all single calls; each block is put behind the p99.9s of those before it. */
+static double
+find_block_tail(const struct series *s, enum placement placed, double *room)
+{
+	const size_t full = SERIES_TAIL_SINGLES;
+	const unsigned width = s->size.singles;
+	size_t blocks = 0, count = 0;
+
+	for (unsigned r = 0; r < s->rounds && width != 0; r++) {
+		double *block = &room[blocks];
+
+		if (s->placed[r] != placed)
+			continue;
+		memcpy(&block[count], &s->singles_ns[(size_t)r * width], width * sizeof *block);
+		count += width;
+		if (count < full)
+			continue;
+		median_sort(block, count);
+		room[blocks++] = quantile(block, count, 0.999);
+		count = 0;
+	}
+	median_sort(room, blocks);
+	return quantile(room, blocks, 0.5);
+}
+
 bool
 pinioni_series_summarise(
     const struct series *s, const struct series *other, enum placement placed, struct summary *out)
@@ -114,6 +139,7 @@ pinioni_series_summarise(
 	if (room == NULL)
 		return false;
 	compare(s, other, placed, room, out);
+	out->p999_block = find_block_tail(s, placed, room);
 	count = gather(s, placed, s->raw_ns, 1, room);
 	out->raw_ns = quantile(room, count, 0.5);
 	count = out->blocks = gather(s, placed, s->blocks_ns, s->size.blocks, room);

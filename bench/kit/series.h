@@ -6,6 +6,9 @@
  *           measured under one placement is never compared with what was measured under another.
  * Ratio     Median over rounds of (this system's median block) / (the other's median block of the same
  *           round), of rounds in which both had the placement.
+ * Tail      A p99.9 of all single calls is that of the worst few rounds: one round of 200 that the machine spoiled
+ *           has them all. So beside it stands the median over blocks of each one's own p99.9; a block has
+ *           SERIES_TAIL_SINGLES single calls or more: a turn, or of slower calls as many turns as have them together.
  */
 #ifndef PINION_BENCH_KIT_SERIES_H
 #define PINION_BENCH_KIT_SERIES_H
@@ -19,6 +22,10 @@ enum placement {
 	PLACED_OTHER_L3,
 	PLACED_MIXED, /* moved during the turn: not used */
 	PLACEMENTS
+};
+
+enum {
+	SERIES_TAIL_SINGLES = 1000 /* of fewer a p99.9 is but their slowest */
 };
 
 struct series {
@@ -38,6 +45,7 @@ struct summary {
 	double ratio;                      /* to the other; 0: no round in common */
 	unsigned rounds;                   /* in common */
 	double p50, p99, p999, p9999, max; /* of singles, or of blocks when there are none */
+	double p999_block; /* median over blocks of singles; 0: there are too few for one */
 };
 
 const char *pinioni_placement_name(enum placement p);

@@ -10,7 +10,7 @@
 #include "bench/kit/hgrm.h"
 
 static const struct turn_size sizes[] = {
-	[CALLS_NS] = { .warm = 256, .blocks = 16, .block_calls = 64, .singles = 256 },
+	[CALLS_NS] = { .warm = 256, .blocks = 16, .block_calls = 64, .singles = 1024 },
 	[CALLS_US] = { .warm = 32, .blocks = 8, .block_calls = 16, .singles = 64 },
 	[CALLS_SLOW] = { .warm = 8, .blocks = 4, .block_calls = 4, .singles = 16 },
 	[CALLS_PIPED] = { .warm = 1024, .blocks = 16, .block_calls = 1024 },
@@ -74,6 +74,7 @@ add_row(struct report *r, const struct system *s, const char *against, const str
 		.p99 = sum->p99,
 		.p999 = sum->p999,
 		.p9999 = sum->p9999,
+		.p999_block = sum->p999_block,
 		.max = sum->max,
 		.each = s->parts == 0 ? 0 : sum->middle_ns / s->parts,
 		.rate = 1e9 / sum->middle_ns,
@@ -87,7 +88,7 @@ add_row(struct report *r, const struct system *s, const char *against, const str
 		row.value = (row.rate < 1e6 ? 1e6 : 1e3) / sum->middle_ns;
 		row.unit = row.rate < 1e6 ? "k/s" : "M/s";
 		row.ratio = sum->ratio == 0 ? 0 : 1 / sum->ratio;
-		row.p50 = row.p99 = row.p999 = row.p9999 = row.max = 0;
+		row.p50 = row.p99 = row.p999 = row.p9999 = row.max = row.p999_block = 0;
 	}
 	return pinioni_report_add(r, &row);
 }

@@ -2,7 +2,7 @@
 /*
  * bench/kit/turn.h - one turn of one system: warm-up, blocks of back-to-back calls, single calls.
  *
- *   probe | warm-up | 16 blocks of 64 calls | 256 single calls | probe | the next system's turn ...
+ *   probe | warm-up | 16 blocks of 64 calls | 1,024 single calls | probe | the next system's turn ...
  *
  * Why       Systems are compared by turns that alternate, so that drift hits all alike. A probe before and
  *           after a turn says where the two cpus were meanwhile.
@@ -16,7 +16,7 @@
 
 enum {
 	TURN_BLOCKS_MAX = 16,
-	TURN_SINGLES_MAX = 256
+	TURN_SINGLES_MAX = 1024 /* enough for a p99.9 of each turn */
 };
 
 struct turn_size {

@@ -68,7 +68,7 @@ start(const struct peer_setup *setup, queue_push *push, queue_pop *pop)
 		return NULL;
 	memset(s, 0, sizeof *s); /* touches each page */
 	s->pair = (struct queue_pair){ &s->there, &s->back, push, pop, setup->bytes, QUEUE_PACED,
-		setup->limit };
+		setup->steps, setup->limit };
 	ck_ring_init(&s->there.ring, PEER_ROOM);
 	ck_ring_init(&s->back.ring, PEER_ROOM);
 	return s;

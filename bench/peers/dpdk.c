@@ -107,7 +107,7 @@ start(const struct peer_setup *setup, unsigned flags, enum queue_pace pace, queu
 	s->rings[0] = ring_new(setup->bytes, flags);
 	s->rings[1] = ring_new(setup->bytes, flags);
 	s->pair = (struct queue_pair){ s->rings[0], s->rings[1], push, pop, setup->bytes, pace,
-		setup->limit };
+		setup->steps, setup->limit };
 	if (s->rings[0] != NULL && s->rings[1] != NULL)
 		return s;
 	stop(s);

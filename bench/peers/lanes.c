@@ -23,7 +23,7 @@ start(const struct peer_setup *setup)
 	if (s == NULL)
 		return NULL;
 	memset(s, 0, sizeof *s); /* touches each page */
-	rawlane_reset(&s->lanes, setup->limit);
+	rawlane_reset(&s->lanes, setup->steps, setup->limit);
 	return s;
 }
 

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/kit/polls.h"
 #include "bench/kit/turn.h"
 
 enum {
@@ -31,10 +32,11 @@ enum {
 };
 
 struct peer_setup {
-	uint32_t bytes;        /* of each message, a multiple of 8 */
-	uint64_t limit;        /* ticks that one wait may take */
-	uint64_t limit_ms;     /* the same, for those who are told */
-	int near_cpu, far_cpu; /* for the peer's own threads */
+	uint32_t bytes;          /* of each message, a multiple of 8 */
+	struct poll_steps steps; /* between two looks, unless another pace is the peer's best */
+	uint64_t limit;          /* ticks that one wait may take */
+	uint64_t limit_ms;       /* the same, for those who are told */
+	int near_cpu, far_cpu;   /* for the peer's own threads */
 };
 
 struct peer {

@@ -53,6 +53,7 @@ static struct peer_setup
 setup_of(uint32_t bytes)
 {
 	return (struct peer_setup){ .bytes = bytes,
+		.steps = kit.polls.steps,
 		.limit = (uint64_t)(LIMIT_MS * 1e6 * kit.ticks.per_ns),
 		.limit_ms = LIMIT_MS,
 		.near_cpu = kit.cpus[CPU_NEAR],
@@ -270,7 +271,6 @@ table_fill(struct table *t, const struct peer *const *peers, unsigned count, boo
 
 /* Of whom and what the best is looked for. */
 struct wanted {
-	const char *placement;
 	unsigned bytes;
 	bool is_rate;
 	bool (*is_of)(const struct row *row);
@@ -284,15 +284,16 @@ is_better(const struct row *row, const struct row *than)
 
 /* NULL: there is none. */
 static const struct row *
-best_of(const struct report *r, const struct wanted *w)
+best_of(const struct report *r, const void *wanted, const char *placement)
 {
+	const struct wanted *w = wanted;
 	const struct row *best = NULL;
 
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct row *row = &r->rows[i];
 
 		if (row->is_rate == w->is_rate && row->payload_bytes == w->bytes && w->is_of(row) &&
-		    strcmp(row->placement, w->placement) == 0 && is_better(row, best))
+		    strcmp(row->placement, placement) == 0 && is_better(row, best))
 			best = row;
 	}
 	return best;
@@ -336,23 +337,24 @@ is_answered(const struct row *row)
 	return p != NULL && p->has_answers;
 }
 
-/* Ours against theirs, when both are there. False: no memory. */
-static bool
-add_bound(struct report *r, const struct row *ours, const struct row *best, struct row bound)
+static void
+compare(struct row *row, const struct row *ours, const struct row *best)
 {
-	if (ours == NULL || best == NULL)
-		return true;
-	bound.system = "pinion";
-	bound.placement = ours->placement;
-	bound.payload_bytes = ours->payload_bytes;
-	bound.is_rate = ours->is_rate;
-	bound.against = best->name;
-	bound.rounds = ours->rounds < best->rounds ? ours->rounds : best->rounds;
-	bound.value = ours->is_rate ? ours->rate / best->rate : ours->value / best->value;
-	bound.ratio = bound.value;
-	bound.unit = "times";
-	bound.bound = 1;
-	return pinioni_report_add(r, &bound);
+	row->is_rate = ours->is_rate;
+	row->against = best->name;
+	row->value = ours->is_rate ? ours->rate / best->rate : ours->value / best->value;
+	row->ratio = row->value;
+}
+
+/* Ours against theirs. False: no memory. */
+static bool
+add_bound(struct report *r, const struct wanted *ours, const struct wanted *theirs, struct row row)
+{
+	const struct derived bound = {
+		.choose = best_of, .of = ours, .from = theirs, .compute = compare, .row = row
+	};
+
+	return pinioni_report_derive(r, &bound);
 }
 
 /* One at a time Pinion is to take no longer than the quickest of all; pipelined, to answer more requests a second
@@ -360,30 +362,23 @@ add_bound(struct report *r, const struct row *ours, const struct row *best, stru
 static bool
 add_bounds(struct report *r)
 {
+	struct row row = { .name = "Pinion to the quickest of all",
+		.case_name = "echo-bound",
+		.system = "pinion",
+		.unit = "times",
+		.bound = 1 };
+	struct wanted ours = { .is_of = is_pinion }, theirs = { .is_of = is_peer };
 	bool ok = true;
 
-	for (enum placement p = 0; p < PLACED_MIXED && ok; p++) {
-		struct wanted w = { .placement = pinioni_placement_name(p), .bytes = 8 };
-		const struct row *ours;
-
-		for (unsigned b = 0; b < choice.payload_count && ok; b++) {
-			w.bytes = choice.payloads[b];
-			w.is_of = is_pinion;
-			ours = best_of(r, &w);
-			w.is_of = is_peer;
-			ok = add_bound(r, ours, best_of(r, &w),
-			    (struct row){ .name = "Pinion to the quickest of all",
-				.case_name = "echo-bound" });
-		}
-		w = (struct wanted){ w.placement, 8, true, is_pinion_by_bytes };
-		ours = best_of(r, &w);
-		w.is_of = is_answered;
-		ok = ok &&
-		    add_bound(r, ours, best_of(r, &w),
-			(struct row){ .name = "Pinion x32 to the best that answers",
-			    .case_name = "pipelined-bound" });
+	for (unsigned b = 0; b < choice.payload_count && ok; b++) {
+		ours.bytes = theirs.bytes = choice.payloads[b];
+		ok = add_bound(r, &ours, &theirs, row);
 	}
-	return ok;
+	row.name = "Pinion x32 to the best that answers";
+	row.case_name = "pipelined-bound";
+	ours = (struct wanted){ 8, true, is_pinion_by_bytes };
+	theirs = (struct wanted){ 8, true, is_answered };
+	return ok && add_bound(r, &ours, &theirs, row);
 }
 
 /* ---- all ------------------------------------------------------------------------------------ */

@@ -37,12 +37,7 @@ static const pinion_deployment answer = {
 	    RIG_WHERE),
 };
 
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	return pinion_bind(app, &answer, PINION_ARGS());
-}
+static const struct rig_app answer_app = RIG_APP(&answer, .num_replicas = 1);
 
 /* One runtime; calls that are outstanding, oldest first. */
 static struct side {
@@ -57,7 +52,7 @@ bool
 pinioni_pinion_begin(const struct kit *k)
 {
 	if (!pinioni_rig_start(&side.rig, k, "peers", 1, (pinion_start_options){ .slots = 0 }) ||
-	    !pinioni_rig_run(&side.rig, build, 0, &side.number))
+	    !pinioni_rig_run(&side.rig, &answer_app, 0, &side.number))
 		return false;
 	side.echo = pinion_method_of(side.number, "echo");
 	return true;

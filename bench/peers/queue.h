@@ -6,23 +6,21 @@
  *
  * Why       Queues differ in their push and pop and in little else. A file that has these gets the rest here;
  *           the far loop takes them as parameters that the compiler knows, so it has no call in it.
- * Pace      Between two looks the clock is read, as in the floor's and the runtime's waits: a tight loop takes
- *           the line back while the other side still wants it. Some queues are quicker with a tight one; a peer
- *           has the pace that is its best.
+ * Pace      The floor's and the runtime's (kit/polls.h). Some queues are quicker when polled tightly; a peer has the
+ *           pace that is its best.
  *
  * For C and C++.
  */
 #ifndef PINION_BENCH_PEERS_QUEUE_H
 #define PINION_BENCH_PEERS_QUEUE_H
 
-#include "bench/kit/ticks.h"
 #include "bench/peers/peer.h"
 
 /* False: full, empty. */
 typedef bool queue_push(void *queue, const uint64_t *message, uint32_t bytes);
 typedef bool queue_pop(void *queue, uint64_t *message, uint32_t bytes);
 
-/* The clock is read behind looks whose number has none of these bits. */
+/* A step is made behind looks whose number has none of these bits. */
 enum queue_pace {
 	QUEUE_PACED = 0,
 	QUEUE_TIGHT = 63
@@ -35,35 +33,23 @@ struct queue_pair {
 	queue_pop *pop;
 	uint32_t bytes;
 	enum queue_pace pace;
+	struct poll_steps steps;
 	uint64_t limit;
 };
-
-struct queue_wait {
-	uint64_t start; /* 0: no look has failed yet */
-	uint32_t looks;
-};
-
-/* Between two looks. */
-static inline bool
-queue_is_late(const struct queue_pair *p, struct queue_wait *w)
-{
-	uint64_t now;
-
-	if ((w->looks++ & p->pace) != 0)
-		return false;
-	now = ticks_now();
-	if (w->start == 0)
-		w->start = now;
-	return now - w->start > p->limit;
-}
 
 static inline bool
 queue_push_wait(const struct queue_pair *p, void *queue, const uint64_t *message, queue_push *push)
 {
-	struct queue_wait wait = { 0, 0 };
+	struct polling polling;
+	uint64_t start;
+	uint32_t looks = 0;
 
+	if (push(queue, message, p->bytes))
+		return true;
+	polling = polling_begin(p->steps);
+	start = polling.now;
 	while (!push(queue, message, p->bytes))
-		if (queue_is_late(p, &wait))
+		if ((looks++ & p->pace) == 0 && polling_step(&polling) - start > p->limit)
 			return false;
 	return true;
 }
@@ -71,10 +57,16 @@ queue_push_wait(const struct queue_pair *p, void *queue, const uint64_t *message
 static inline bool
 queue_pop_wait(const struct queue_pair *p, void *queue, uint64_t *message, queue_pop *pop)
 {
-	struct queue_wait wait = { 0, 0 };
+	struct polling polling;
+	uint64_t start;
+	uint32_t looks = 0;
 
+	if (pop(queue, message, p->bytes))
+		return true;
+	polling = polling_begin(p->steps);
+	start = polling.now;
 	while (!pop(queue, message, p->bytes))
-		if (queue_is_late(p, &wait))
+		if ((looks++ & p->pace) == 0 && polling_step(&polling) - start > p->limit)
 			return false;
 	return true;
 }

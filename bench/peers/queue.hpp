@@ -42,7 +42,7 @@ template <class Queue> struct queue_peer : queue_pair {
 
 		if (p != nullptr)
 			*static_cast<queue_pair *>(p) = { &p->request_queue, &p->answer_queue,
-				push_message, pop_message, setup->bytes, Queue::pace,
+				push_message, pop_message, setup->bytes, Queue::pace, setup->steps,
 				setup->limit };
 		return p;
 	}

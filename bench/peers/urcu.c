@@ -31,6 +31,7 @@ struct started {
 	struct queue there, back;
 	alignas(128) uint64_t sent; /* near's */
 	uint32_t bytes;
+	struct poll_steps steps;
 	uint64_t limit;
 	struct node nodes[PEER_ROOM];
 };
@@ -57,11 +58,13 @@ static struct node *
 dequeue(const struct started *s, struct queue *q)
 {
 	struct node *n = dequeue_now(q);
+	struct polling polling;
 	uint64_t start;
 
 	if (n != NULL)
 		return n;
-	for (start = ticks_now(); n == NULL && ticks_now() - start <= s->limit;)
+	polling = polling_begin(s->steps);
+	for (start = polling.now; n == NULL && polling_step(&polling) - start <= s->limit;)
 		n = dequeue_now(q);
 	return n;
 }
@@ -75,6 +78,7 @@ start(const struct peer_setup *setup)
 		return NULL;
 	memset(s, 0, sizeof *s); /* touches each page */
 	s->bytes = setup->bytes;
+	s->steps = setup->steps;
 	s->limit = setup->limit;
 	__cds_wfcq_init(&s->there.head, &s->there.tail);
 	__cds_wfcq_init(&s->back.head, &s->back.tail);

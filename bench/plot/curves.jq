@@ -22,7 +22,7 @@ def drawn(systems):
 		| { plot: "chain", points: [[(.case | number), .value]],
 			curve: (if .case | contains("steps") then "a thread calls one worker, one by one"
 				else "a thread chains on one worker" end) }),
-	(select(.bench == "local" and .case != "floor")
+	(select(.bench == "local" and (.case | test("^(call|chain-[0-9]+)$")))
 		| { plot: "chain", curve: "a handler chains on its own worker",
 			points: [[(if .case == "call" then 1 else .case | number end), .value]] }),
 	(select(.bench == "load" and (.system == "pinion" or .system == "ideal"))
