@@ -44,6 +44,7 @@ struct pinion_app {
 int pinioni_deploy(struct pinion_app *app, pinion_node *node) __attribute__((warn_unused_result));
 /* Takes it back: no route, deinit of the replicas that had init. */
 void pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d, uint32_t inited);
+void pinioni_node_free(pinion_node *node);
 /* NULL, or why a name cannot be shown as it is: one with a line's end would be two lines of a log. */
 const char *pinioni_bad_name(const char *name);
 /* Of that method; an unknown name is kept, to be named in what its calls are told. */

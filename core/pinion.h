@@ -249,6 +249,30 @@ int pinion_work(pinion_runtime *rt);
 
 /* ---- applications ------------------------------------------------------------------------------ */
 
+/* An option of a deployment as text: from a file, from a command. */
+typedef struct pinion_override {
+	const char *deployment, *option; /* named as in pinion_bind_options */
+	const char *value;               /* times: ns, or "5us", "5ms", "5s"; 0 is refused */
+	const char *where;               /* begins a refusal: "app.yaml:12"; NULL: nothing does */
+} pinion_override;
+typedef struct pinion_overrides {
+	const pinion_override *list;
+	size_t count;
+} pinion_overrides;
+
+/* What a builder made of a deployment, with all its options. The texts hold until the function returns. */
+typedef struct pinion_option {
+	const char *name, *value; /* value: as pinion_override takes it; NULL: none */
+	bool is_default;          /* it would be so if nobody said it */
+} pinion_option;
+typedef struct pinion_planned {
+	const char *deployment;
+	const pinion_option *options;
+	unsigned option_count;
+	bool is_ingress;
+} pinion_planned;
+typedef void pinion_plan_fn(void *arg, const pinion_planned *planned);
+
 typedef struct pinion_run_options {
 	pinion_handle *handle;
 	struct pinion_only_named *only_named_;
@@ -257,6 +281,12 @@ typedef struct pinion_run_options {
 	const char *route_prefix; /* for HTTP, not below "/-/"; "/" for "default", else "/<name>" */
 	pinion_diag *diag;
 	const pinion_config *config; /* given to the builder */
+	pinion_overrides
+	    overrides; /* over what the builder's binds say; the later over the earlier */
+	/* Builds only, and is told each deployment, those that others are bound to first: nothing starts, no init
+	 * runs, and there is no handle. */
+	pinion_plan_fn *plan;
+	void *plan_arg;
 } pinion_run_options;
 
 typedef struct pinion_bind_options {
