@@ -85,6 +85,12 @@ pinion_init_replica(pinion_init *i)
 	return i->replica;
 }
 
+pinion_runtime *
+pinion_init_runtime(pinion_init *i)
+{
+	return pinion_request_runtime(&i->args);
+}
+
 int
 pinion_init_fail(pinion_init *i, int error, const char *format, ...)
 {

@@ -335,9 +335,14 @@ pinion_bytes pinion_init_bytes(pinion_init *init, unsigned index);
 const void *pinion_init_struct_at(pinion_init *init, unsigned index, size_t size, size_t align);
 pinion_handle pinion_init_handle(pinion_init *init, unsigned index);
 unsigned pinion_init_replica(pinion_init *init);
+pinion_runtime *pinion_init_runtime(pinion_init *init);
 int pinion_init_fail(pinion_init *init, int error, const char *format, ...)
     PINION_PRINTF(3, 4) PINION_MUST_CHECK;
 
+/* By name, also of another application: its deployment's PINION_CALL; deployment NULL: its ingress. From any thread,
+ * handlers and init too. -ENOENT: none of that name runs. */
+int pinion_handle_find(pinion_runtime *rt, const char *app, const char *deployment,
+    pinion_handle *handle) PINION_MUST_CHECK;
 /* The same deployment, another method. An unknown name is an error of the calls made with it. */
 pinion_handle pinion_method_of(pinion_handle handle, const char *method);
 typedef struct pinion_handle_options {
@@ -356,6 +361,9 @@ bool pinion_handle_streams(pinion_handle handle);
  * are. -ESTALE. */
 int pinion_handle_describe(
     pinion_handle handle, pinion_params *params, pinion_returns *returns) PINION_MUST_CHECK;
+
+/* All methods of its deployment, as declared. -ESTALE. */
+int pinion_handle_methods(pinion_handle handle, pinion_methods *methods) PINION_MUST_CHECK;
 
 /* ---- calls ------------------------------------------------------------------------------------- */
 
@@ -589,6 +597,11 @@ typedef struct pinion_route {
 bool pinion_route_find(pinion_runtime *rt, const char *path, pinion_route *route);
 /* At most `max` routes; returns how many there are. Strings hold until pinion_stop. */
 unsigned pinion_route_list(pinion_runtime *rt, pinion_route *routes, unsigned max);
+
+/* At most `max` names of an application's deployments, as they were bound; returns how many there are, 0: no such
+ * application. They hold until pinion_stop. */
+unsigned pinion_deployment_list(
+    pinion_runtime *rt, const char *app, const char **names, unsigned max);
 
 /* What is taken and not given back; all zero when nothing runs and nothing is held. */
 typedef struct pinion_census {
