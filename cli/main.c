@@ -29,8 +29,8 @@ struct command {
 static const char doc[] =
     "Composes deployments in shared memory.\v"
     "Verbs:\n"
-    "  run FILE.so[:symbol] [key=value ...]   serves an application over HTTP\n"
-    "  version                                says what this is made of\n"
+    "  run FILE.so[:symbol]|FILE.yaml [key=value ...]   serves applications over HTTP\n"
+    "  version                                          says what this is made of\n"
     "\n"
     "`pinion VERB --help' tells more.";
 

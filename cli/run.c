@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli/run.c - `pinion run`: loads a module, runs its application, serves it until told to stop.
+ * cli/run.c - `pinion run`: runs the applications of a module or a file, and serves them until told to stop.
  *
- *   block SIGINT, SIGTERM -> load -> start -> run -> listen -> ready line -> wait -> drain
+ *   block SIGINT, SIGTERM -> load -> start -> run -> listen -> ready lines -> wait -> drain
  *
  * Threads   The signals are blocked before any other thread exists, so that the watcher alone takes
  *           them: the first lets the calls under way finish, the second ends the process at once,
@@ -20,137 +20,75 @@
 #include <pinion/pinion.h>
 #include <pinion/pinion_http.h>
 
-#include "module.h"
+#include "config.h"
+#include "start.h"
 #include "verb.h"
 
 enum {
-	PORT_ANY = -1, /* pinion_http.h, .port */
-	PORT_MAX = 65535,
-	WORKERS_MAX = 64, /* pinion.h, .workers */
-	KEY_HOST = 256,
-	KEY_PORT,
-	KEY_ROUTE_PREFIX,
+	/* KEY_SETTING + enum config_setting: those of a file are options, too. */
+	KEY_SETTING = 256,
+	KEY_ROUTE_PREFIX = KEY_SETTING + SETTINGS,
 	KEY_NAME,
-	KEY_NO_HTTP,
-	KEY_WORKERS,
-	KEY_IDLE,
-	KEY_POLL,
-	KEY_REQUEST_TIMEOUT
+	KEY_NO_HTTP
 };
 
 struct run {
-	const char *file, *host, *route_prefix, *name, *idle, *poll;
-	int port, workers;
-	int64_t request_timeout_ns; /* 0: none */
+	struct config config;
+	struct config_app command; /* what is said beside the file */
+	const char *file;
 	bool no_http;
-	pinion_pair *pairs; /* room for every argument */
-	size_t pair_count;
 };
-
-static int
-number_parse(struct argp_state *state, const char *text, int min, int max)
-{
-	char *end;
-
-	errno = 0;
-	long number = strtol(text, &end, 10);
-
-	if (errno != 0 || end == text || *end != '\0' || number < min || number > max)
-		argp_failure(
-		    state, EXIT_FAILURE, 0, "'%s' is not a number from %d to %d", text, min, max);
-	return (int)number;
-}
-
-/* Seconds, also parts of one, to nanoseconds. */
-static int64_t
-seconds_parse(struct argp_state *state, const char *text)
-{
-	char *end;
-	double seconds = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(seconds >= 1e-6) || seconds > 1e6)
-		argp_failure(state, EXIT_FAILURE, 0,
-		    "'%s' is not a number of seconds from 0.000001 to 1000000", text);
-	return (int64_t)(seconds * 1e9);
-}
-
-static void
-pair_parse(struct argp_state *state, char *text)
-{
-	struct run *run = state->input;
-	char *equals = strchr(text, '=');
-
-	if (equals == NULL || equals == text)
-		argp_failure(state, EXIT_FAILURE, 0, "'%s' is not key=value", text);
-	*equals = '\0';
-	for (size_t i = 0; i < run->pair_count; i++)
-		if (strcmp(run->pairs[i].key, text) == 0)
-			argp_failure(state, EXIT_FAILURE, 0, "'%s' is given twice", text);
-	run->pairs[run->pair_count++] = (pinion_pair){ text, equals + 1 };
-}
 
 static error_t
 parse(int key, char *arg, struct argp_state *state)
 {
 	struct run *run = state->input;
+	pinion_diag diag;
 
 	switch (key) {
-	case KEY_HOST:
-		run->host = arg;
-		return 0;
-	case KEY_PORT:
-		run->port = number_parse(state, arg, 0, PORT_MAX);
-		if (run->port == 0)
-			run->port = PORT_ANY;
-		return 0;
 	case KEY_ROUTE_PREFIX:
-		run->route_prefix = arg;
+		run->command.route_prefix = arg;
 		return 0;
 	case KEY_NAME:
-		run->name = arg;
+		run->command.name = arg;
 		return 0;
 	case KEY_NO_HTTP:
 		run->no_http = true;
 		return 0;
-	case KEY_WORKERS:
-		run->workers = number_parse(state, arg, 1, WORKERS_MAX);
-		return 0;
-	case KEY_IDLE:
-		run->idle = arg;
-		return 0;
-	case KEY_POLL:
-		run->poll = arg;
-		return 0;
-	case KEY_REQUEST_TIMEOUT:
-		run->request_timeout_ns = seconds_parse(state, arg);
-		return 0;
 	case ARGP_KEY_ARG:
 		if (run->file == NULL)
 			run->file = arg;
-		else
-			pair_parse(state, arg);
+		else if (pinioni_config_say(&run->config, &run->command, arg, &diag) != 0)
+			argp_failure(state, EXIT_FAILURE, 0, "%s", diag.text);
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_failure(state, EXIT_FAILURE, 0, "which FILE.so?");
+		argp_failure(state, EXIT_FAILURE, 0, "which FILE.so or FILE.yaml?");
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		if (key < KEY_SETTING || key >= KEY_SETTING + SETTINGS)
+			return ARGP_ERR_UNKNOWN;
+		if (pinioni_config_set(&run->config, (enum config_setting)(key - KEY_SETTING), arg,
+			NULL, &diag) != 0)
+			argp_failure(state, EXIT_FAILURE, 0, "%s", diag.text);
+		return 0;
 	}
 }
 
 static const struct argp_option options[] = {
-	{ "host", KEY_HOST, "ADDRESS", 0, "Listen on ADDRESS (127.0.0.1)", 0 },
-	{ "port", KEY_PORT, "NUMBER", 0, "Listen on this port (8000); 0: any free one", 0 },
+	{ "host", KEY_SETTING + SETTING_HOST, "ADDRESS", 0, "Listen on ADDRESS (127.0.0.1)", 0 },
+	{ "port", KEY_SETTING + SETTING_PORT, "NUMBER", 0,
+	    "Listen on this port (8000); 0: any free one", 0 },
 	{ "route-prefix", KEY_ROUTE_PREFIX, "PATH", 0, "Serve below PATH (/; when named, /NAME)",
 	    0 },
 	{ "name", KEY_NAME, "NAME", 0, "The application's name (default)", 0 },
 	{ "no-http", KEY_NO_HTTP, NULL, 0, "Run the application, do not listen", 0 },
-	{ "workers", KEY_WORKERS, "NUMBER", 0, "Worker threads (a core each but one)", 0 },
-	{ "idle", KEY_IDLE, "STRATEGY", 0,
+	{ "workers", KEY_SETTING + SETTING_WORKERS, "NUMBER", 0,
+	    "Worker threads (a core each but one)", 0 },
+	{ "idle", KEY_SETTING + SETTING_IDLE, "STRATEGY", 0,
 	    "When a worker has nothing to do: adaptive (spin, then sleep), spin or yield", 0 },
-	{ "poll", KEY_POLL, "PACE", 0,
+	{ "poll", KEY_SETTING + SETTING_POLL, "PACE", 0,
 	    "Between two looks of who waits: auto (tried at start), clock, pause or tight", 0 },
-	{ "request-timeout", KEY_REQUEST_TIMEOUT, "SECONDS", 0,
+	{ "request-timeout", KEY_SETTING + SETTING_REQUEST_TIMEOUT, "SECONDS", 0,
 	    "Answer 408 after so long, and cancel the call (never)", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
@@ -158,10 +96,11 @@ static const struct argp_option options[] = {
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "FILE.so[:symbol] [key=value ...]",
+	.args_doc = "FILE.so[:symbol]|FILE.yaml [key=value ...] [DEPLOYMENT.OPTION=value ...]",
 	.doc =
-	    "Runs the application that FILE.so declares with PINION_APP(symbol) (app), and serves "
-	    "it over HTTP. Its builder gets the key=value pairs.\v"
+	    "Runs the application that FILE.so declares with PINION_APP(symbol) (app), or those of "
+	    "FILE.yaml, and serves them over HTTP. Its builder gets the key=value pairs; "
+	    "DEPLOYMENT.OPTION=value stands over what the code says.\v"
 	    "The first Ctrl-C or SIGTERM lets the calls under way finish; the second ends it at "
 	    "once.",
 };
@@ -226,55 +165,67 @@ complain(const pinion_diag *diag)
 }
 
 static void
-print_ready(const struct run *run, pinion_runtime *rt, pinion_http *http)
+print_ready(const struct run *run, pinion_runtime *rt, pinion_http *http, const pinion_route *route)
 {
 	unsigned workers = pinion_worker_look(rt, 0, NULL);
-	bool is_v6 = strchr(run->host, ':') != NULL;
-	pinion_route route;
+	bool is_v6 = strchr(run->config.host, ':') != NULL;
 
-	printf("pinion: app '%s' ", run->name);
-	if (http != NULL && pinion_route_list(rt, &route, 1) > 0)
-		printf("at http://%s%s%s:%u%s", is_v6 ? "[" : "", run->host, is_v6 ? "]" : "",
-		    pinion_http_port(http), route.prefix);
+	printf("pinion: app '%s' ", route->app);
+	if (http != NULL)
+		printf("at http://%s%s%s:%u%s", is_v6 ? "[" : "", run->config.host,
+		    is_v6 ? "]" : "", pinion_http_port(http), route->prefix);
 	else
 		printf("without HTTP");
 	printf(" (%u worker%s)\n", workers, workers == 1 ? "" : "s");
+}
+
+/* A line for each application, all at once. */
+static void
+print_all_ready(const struct run *run, pinion_runtime *rt, pinion_http *http)
+{
+	unsigned count = pinion_route_list(rt, NULL, 0);
+	pinion_route *routes = calloc(count, sizeof *routes);
+
+	if (routes != NULL)
+		(void)pinion_route_list(rt, routes, count);
+	for (unsigned i = 0; routes != NULL && i < count; i++)
+		print_ready(run, rt, http, &routes[i]);
 	(void)fflush(stdout);
+	free(routes);
 }
 
 static int
 serve(const struct run *run, pinion_runtime *rt, struct watcher *watcher)
 {
+	const struct config *config = &run->config;
 	pinion_http *http = NULL;
 	pinion_diag diag = { "" };
 
 	if (!run->no_http &&
-	    pinion_http_start(rt, &http, .host = run->host, .port = run->port, .log = log_line,
-		.request_timeout_ns = run->request_timeout_ns, .diag = &diag) != 0)
+	    pinion_http_start(rt, &http, .host = config->host, .port = config->port,
+		.log = log_line, .request_timeout_ns = config->request_timeout_ns,
+		.diag = &diag) != 0)
 		return complain(&diag);
-	print_ready(run, rt, http);
+	print_all_ready(run, rt, http);
 	watcher_wait(watcher);
 	pinion_http_stop(http);
 	return EXIT_SUCCESS;
 }
 
 static int
-run_builder(const struct run *run, pinion_builder *builder, struct watcher *watcher)
+run_file(struct run *run, struct watcher *watcher)
 {
-	const pinion_config config = { run->pairs, run->pair_count };
-	pinion_runtime *rt = NULL;
-	pinion_handle handle;
 	pinion_diag diag = { "" };
+	pinion_runtime *rt;
 	int code;
 
-	if (pinion_start(&rt, .workers = run->workers, .idle = run->idle, .poll = run->poll,
-		.log = log_line, .diag = &diag) != 0)
+	if (pinioni_config_load(&run->config, run->file, &run->command, &diag) != 0)
 		return complain(&diag);
-	if (pinion_run(rt, builder, &handle, .name = run->name, .route_prefix = run->route_prefix,
-		.config = &config, .diag = &diag) != 0)
-		code = complain(&diag);
-	else
-		code = serve(run, rt, watcher);
+	if (run->config.host == NULL)
+		run->config.host = "127.0.0.1";
+	if (pinioni_start(&run->config, log_line, &rt, &diag) != 0)
+		return complain(&diag);
+	code = serve(run, rt, watcher);
 	pinion_stop(rt);
 	return code;
 }
@@ -282,24 +233,17 @@ run_builder(const struct run *run, pinion_builder *builder, struct watcher *watc
 int
 pinioni_verb_run(int argc, char **argv)
 {
-	struct run run = { .host = "127.0.0.1", .name = "default" };
+	struct run run = { .file = NULL };
 	struct watcher watcher;
-	pinion_builder *builder;
-	pinion_diag diag = { "" };
 	int code;
 
-	run.pairs = calloc((size_t)argc, sizeof *run.pairs);
-	if (run.pairs == NULL || argp_parse(&argp, argc, argv, 0, NULL, &run) != 0 ||
-	    watcher_start(&watcher) != 0) {
+	if (argp_parse(&argp, argc, argv, 0, NULL, &run) != 0 || watcher_start(&watcher) != 0) {
 		perror("pinion run");
-		free(run.pairs);
+		pinioni_config_free(&run.config);
 		return EXIT_FAILURE;
 	}
-	if (pinioni_module_open(run.file, &builder, &diag) != 0)
-		code = complain(&diag);
-	else
-		code = run_builder(&run, builder, &watcher);
+	code = run_file(&run, &watcher);
 	watcher_stop(&watcher);
-	free(run.pairs);
+	pinioni_config_free(&run.config);
 	return code;
 }

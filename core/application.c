@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/options.h"
 #include "core/thread.h"
 
 void
@@ -52,10 +53,8 @@ pinion_config_get(const pinion_config *config, const char *key, const char *othe
 static void
 free_app(struct pinion_app *app)
 {
-	for (uint32_t i = 0; i < app->count; i++) {
-		free(app->nodes[i]->name);
-		free(app->nodes[i]);
-	}
+	for (uint32_t i = 0; i < app->count; i++)
+		pinioni_node_free(app->nodes[i]);
 	free(app);
 }
 
@@ -156,7 +155,13 @@ run(struct pinion_app *app, pinion_builder *builder, const pinion_run_options *o
 		    ingress == NULL ? "NULL: no ingress node" : "a node of another application");
 		return -EINVAL;
 	}
-	err = deploy_all(app, ingress, prefix);
+	err = pinioni_options_override(app, &o->overrides);
+	if (err == 0 && o->plan != NULL) {
+		pinioni_options_plan(app, ingress, o);
+		return 0;
+	}
+	if (err == 0)
+		err = deploy_all(app, ingress, prefix);
 	if (err == 0 && o->handle != NULL)
 		*o->handle = app->runtime->apps[app->runtime->app_count - 1].handle;
 	return err;

@@ -24,7 +24,7 @@ struct pinion_node {
 	uint32_t num_replicas;
 	uint32_t max_ongoing;
 	struct deployment_rules rules;
-	const char *user_config;  /* the caller's, until it was deployed */
+	char *user_config;        /* NULL: none */
 	struct batching batching; /* 0: as its methods declare */
 	uint16_t index;           /* of its deployment */
 	struct deployment *deployment;
@@ -54,6 +54,7 @@ void pinioni_deployment_shrink(
     struct pinion_runtime *rt, struct deployment *d, uint32_t count, int64_t limit_ns);
 /* Its max_queued is shared out anew. */
 void pinioni_deployment_share(const struct deployment *d, uint32_t count);
+void pinioni_node_free(pinion_node *node);
 /* NULL, or why a name cannot be shown as it is: one with a line's end would be two lines of a log. */
 const char *pinioni_bad_name(const char *name);
 /* Of that method; an unknown name is kept, to be named in what its calls are told. */

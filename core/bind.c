@@ -9,7 +9,7 @@
 
 #include "core/application.h"
 #include "core/encode.h"
-#include "core/route.h"
+#include "core/options.h"
 #include "core/value.h"
 
 /* ---- checking a declaration ----------------------------------------------------------------- */
@@ -119,44 +119,6 @@ check_bind_name(struct pinion_app *app, const pinion_deployment *d, const pinion
 }
 
 static bool
-check_numbers(struct pinion_app *app, const pinion_deployment *d, const pinion_bind_options *o)
-{
-	const struct {
-		const char *name;
-		int64_t value;
-	} numbers[] = {
-		{ "num_replicas", o->num_replicas },
-		{ "max_ongoing_requests", o->max_ongoing_requests },
-		{ "max_queued_requests", o->max_queued_requests },
-		{ "queue_timeout_ns", o->queue_timeout_ns },
-		{ "max_batch_size", o->max_batch_size },
-		{ "batch_wait_ns", o->batch_wait_ns },
-		{ "max_concurrent_batches", o->max_concurrent_batches },
-	};
-
-	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-		if (numbers[i].value < 0) {
-			pinioni_app_refuse(app, "%s: %s is %lld, and may not be negative", d->name,
-			    numbers[i].name, (long long)numbers[i].value);
-			return false;
-		}
-	return true;
-}
-
-static bool
-check_routing(struct pinion_app *app, const pinion_deployment *d, const pinion_bind_options *o)
-{
-	enum routing policy;
-
-	if (o->routing == NULL || pinioni_route_policy(o->routing, &policy))
-		return true;
-	pinioni_app_refuse(app,
-	    "%s: routing is \"%s\": it may be least_loaded, round_robin, by_key, local", d->name,
-	    o->routing);
-	return false;
-}
-
-static bool
 check_bind(struct pinion_app *app, const pinion_deployment *d, const pinion_bind_options *o)
 {
 	const char *which = "", *bad;
@@ -177,8 +139,6 @@ check_bind(struct pinion_app *app, const pinion_deployment *d, const pinion_bind
 		    app, "%s%s%s %s", d->name, which[0] == '\0' ? "" : ".", which, bad);
 		return false;
 	}
-	if (!check_numbers(app, d, o) || !check_routing(app, d, o))
-		return false;
 	if (app->count == NODES_MAX) {
 		pinioni_app_refuse(app, "%s: more than %d deployments", d->name, NODES_MAX);
 		return false;
@@ -251,6 +211,14 @@ encode_init(struct pinion_app *app, pinion_node *node, pinion_args args)
 	return c.code;
 }
 
+void
+pinioni_node_free(pinion_node *node)
+{
+	pinioni_options_free(node);
+	free(node->name);
+	free(node);
+}
+
 pinion_node *
 pinion_bind_with(pinion_app *app, const pinion_deployment *d, const pinion_bind_options *options)
 {
@@ -266,24 +234,12 @@ pinion_bind_with(pinion_app *app, const pinion_deployment *d, const pinion_bind_
 	}
 	node->app = app;
 	node->declared = d;
-	node->num_replicas = options->num_replicas == 0 ? 1 : (uint32_t)options->num_replicas;
-	node->max_ongoing = options->max_ongoing_requests == 0
-	    ? PINION_MAX_ONGOING_DEFAULT
-	    : (uint32_t)options->max_ongoing_requests;
-	node->rules.max_queued = (uint32_t)options->max_queued_requests;
-	node->rules.queue_timeout_ns = options->queue_timeout_ns;
-	node->user_config = options->user_config;
-	node->batching = (struct batching){ .max_size = (uint32_t)options->max_batch_size,
-		.max_running = (uint32_t)options->max_concurrent_batches,
-		.wait_ns = options->batch_wait_ns };
-	if (options->routing != NULL)
-		(void)pinioni_route_policy(options->routing, &node->rules.routing); /* checked */
 	node->index = (uint16_t)(rt->registry.deployment_count + app->count);
 	node->name = unique_name(app, d, options);
-	if (node->name == NULL || encode_init(app, node, options->args) != 0) {
+	if (node->name == NULL || pinioni_options_take(app, node, options) != 0 ||
+	    encode_init(app, node, options->args) != 0) {
 		pinioni_app_refuse(app, "%s: no memory", d->name);
-		free(node->name);
-		free(node);
+		pinioni_node_free(node);
 		return NULL;
 	}
 	app->nodes[app->count++] = node;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/handle.c - handles: by a method's name, with options, and what they say.
+ * core/handle.c - handles: by an application's or a method's name, with options, and what they say.
  */
 #include <errno.h>
 #include <string.h>
@@ -108,6 +108,60 @@ pinion_handle_with_options(pinion_handle handle, const pinion_handle_options *o)
 		err = -ENOSPC;
 	pinioni_runtimes_unlock();
 	return err;
+}
+
+/* Under the lock. NULL: there is none. */
+static const struct deployment *
+deployment_named(const struct pinion_runtime *rt, const struct application *a, const char *name)
+{
+	for (uint32_t i = 0; i < a->deployment_count; i++) {
+		const struct deployment *d =
+		    registry_deployment(&rt->registry, a->first_deployment + i);
+
+		if (strcmp(d->name, name) == 0)
+			return d;
+	}
+	return NULL;
+}
+
+int
+pinion_handle_find(
+    pinion_runtime *rt, const char *app, const char *deployment, pinion_handle *handle)
+{
+	const struct deployment *d = NULL;
+	const struct application *a;
+	int err = -ENOENT;
+
+	if (rt == NULL || app == NULL)
+		return -EINVAL;
+	(void)pthread_mutex_lock(&rt->lock);
+	a = pinioni_application_named(rt, app);
+	if (a != NULL && deployment == NULL) {
+		*handle = a->handle;
+		err = 0;
+	} else if (a != NULL) {
+		d = deployment_named(rt, a, deployment);
+	}
+	(void)pthread_mutex_unlock(&rt->lock);
+	if (d == NULL)
+		return err;
+	*handle = pinioni_handle_for(rt, d->index, &d->declared->methods, PINION_CALL);
+	return 0;
+}
+
+int
+pinion_handle_methods(pinion_handle handle, pinion_methods *methods)
+{
+	struct pinion_runtime *rt = pinioni_runtimes_lock(handle_runtime(handle));
+	const struct deployment *d;
+
+	if (rt == NULL)
+		return -ESTALE;
+	d = registry_deployment(&rt->registry, handle_deployment(handle));
+	if (d != NULL)
+		*methods = d->declared->methods;
+	pinioni_runtimes_unlock();
+	return d == NULL ? -ESTALE : 0;
 }
 
 pinion_handle

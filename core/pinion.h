@@ -91,6 +91,30 @@ int pinion_work(pinion_runtime *rt);
 
 /* ---- applications ------------------------------------------------------------------------------ */
 
+/* An option of a deployment as text: from a file, from a command. */
+typedef struct pinion_override {
+	const char *deployment, *option; /* named as in pinion_bind_options */
+	const char *value;               /* times: ns, or "5us", "5ms", "5s"; 0 is refused */
+	const char *where;               /* begins a refusal: "app.yaml:12"; NULL: nothing does */
+} pinion_override;
+typedef struct pinion_overrides {
+	const pinion_override *list;
+	size_t count;
+} pinion_overrides;
+
+/* What a builder made of a deployment, with all its options. The texts hold until the function returns. */
+typedef struct pinion_option {
+	const char *name, *value; /* value: as pinion_override takes it; NULL: none */
+	bool is_default;          /* it would be so if nobody said it */
+} pinion_option;
+typedef struct pinion_planned {
+	const char *deployment;
+	const pinion_option *options;
+	unsigned option_count;
+	bool is_ingress;
+} pinion_planned;
+typedef void pinion_plan_fn(void *arg, const pinion_planned *planned);
+
 typedef struct pinion_run_options {
 	pinion_handle *handle;
 	struct pinion_only_named *only_named_;
@@ -99,6 +123,12 @@ typedef struct pinion_run_options {
 	const char *route_prefix; /* for HTTP, not below "/-/"; "/" for "default", else "/<name>" */
 	pinion_diag *diag;
 	const pinion_config *config; /* given to the builder */
+	pinion_overrides
+	    overrides; /* over what the builder's binds say; the later over the earlier */
+	/* Builds only, and is told each deployment, those that others are bound to first: nothing starts, no init
+	 * runs, and there is no handle. */
+	pinion_plan_fn *plan;
+	void *plan_arg;
 } pinion_run_options;
 
 typedef struct pinion_bind_options {
@@ -179,8 +209,14 @@ pinion_handle pinion_init_handle(pinion_init *init, unsigned index);
 unsigned pinion_init_replica(pinion_init *init);
 /* The deployment's, "": none. Valid until the function returns. */
 pinion_str pinion_init_user_config(pinion_init *init);
+pinion_runtime *pinion_init_runtime(pinion_init *init);
 int pinion_init_fail(pinion_init *init, int error, const char *format, ...)
     PINION_PRINTF(3, 4) PINION_MUST_CHECK;
+
+/* By name, also of another application: its deployment's PINION_CALL; deployment NULL: its ingress. From any thread,
+ * handlers and init too. -ENOENT: none of that name runs. */
+int pinion_handle_find(pinion_runtime *rt, const char *app, const char *deployment,
+    pinion_handle *handle) PINION_MUST_CHECK;
 
 /* Of two requests that wait for the same worker or replica, one of high priority starts first; of ten in a row one is
  * another, whatever comes. */
@@ -207,6 +243,9 @@ bool pinion_handle_streams(pinion_handle handle);
  * are. -ESTALE. */
 int pinion_handle_describe(
     pinion_handle handle, pinion_params *params, pinion_returns *returns) PINION_MUST_CHECK;
+
+/* All methods of its deployment, as declared. -ESTALE. */
+int pinion_handle_methods(pinion_handle handle, pinion_methods *methods) PINION_MUST_CHECK;
 
 /* ---- calls ------------------------------------------------------------------------------------- */
 
@@ -476,6 +515,11 @@ typedef struct pinion_route {
 bool pinion_route_find(pinion_runtime *rt, const char *path, pinion_route *route);
 /* At most `max` routes; returns how many there are. Strings hold until pinion_stop. */
 unsigned pinion_route_list(pinion_runtime *rt, pinion_route *routes, unsigned max);
+
+/* At most `max` names of an application's deployments, as they were bound; returns how many there are, 0: no such
+ * application. They hold until pinion_stop. */
+unsigned pinion_deployment_list(
+    pinion_runtime *rt, const char *app, const char **names, unsigned max);
 
 /* What is taken and not given back; all zero when nothing runs and nothing is held. */
 typedef struct pinion_census {

@@ -109,6 +109,12 @@ pinion_init_context(pinion_init *i, pinion_context *context)
 		.replica = i->replica->number };
 }
 
+pinion_runtime *
+pinion_init_runtime(pinion_init *i)
+{
+	return pinion_request_runtime(&i->args);
+}
+
 int
 pinion_init_fail(pinion_init *i, int error, const char *format, ...)
 {

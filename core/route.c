@@ -4,8 +4,6 @@
  */
 #include "core/route.h"
 
-#include <string.h>
-
 #include "core/call.h"
 #include "core/worker.h"
 
@@ -110,22 +108,4 @@ pinioni_route_choose(pinion_port *port, struct directory_copy *route, const stru
 		break;
 	}
 	return least_loaded(port, route);
-}
-
-bool
-pinioni_route_policy(const char *name, enum routing *policy)
-{
-	static const char *const names[] = {
-		[ROUTE_LEAST_LOADED] = "least_loaded",
-		[ROUTE_ROUND_ROBIN] = "round_robin",
-		[ROUTE_BY_KEY] = "by_key",
-		[ROUTE_LOCAL] = "local",
-	};
-
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(name, names[i]) == 0) {
-			*policy = (enum routing)i;
-			return true;
-		}
-	return false;
 }

@@ -46,7 +46,4 @@ route_target(pinion_port *port, const struct method *method, const struct call_h
 	return true;
 }
 
-/* What a policy is called. False: there is no such. */
-bool pinioni_route_policy(const char *name, enum routing *policy);
-
 #endif

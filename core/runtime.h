@@ -136,6 +136,10 @@ void pinioni_keeper_stop(struct pinion_runtime *rt);
 int pinioni_lanes_add(struct pinion_runtime *rt, pinion_port *port)
     __attribute__((warn_unused_result));
 
+/* status.c: under the lock. NULL: none of that name runs. */
+const struct application *pinioni_application_named(
+    const struct pinion_runtime *rt, const char *name);
+
 /* deploy.c */
 int pinioni_deploy_tasks(struct pinion_runtime *rt) __attribute__((warn_unused_result));
 /* A call of a plain function, by a thread that has this port. */

@@ -83,6 +83,30 @@ pinion_route_list(pinion_runtime *rt, pinion_route *routes, unsigned max)
 	return count;
 }
 
+const struct application *
+pinioni_application_named(const pinion_runtime *rt, const char *name)
+{
+	for (uint32_t i = 0; i < rt->app_count; i++)
+		if (strcmp(rt->apps[i].name, name) == 0)
+			return &rt->apps[i];
+	return NULL;
+}
+
+unsigned
+pinion_deployment_list(pinion_runtime *rt, const char *app, const char **names, unsigned max)
+{
+	const struct application *a;
+	unsigned count;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	a = pinioni_application_named(rt, app);
+	count = a == NULL ? 0 : a->deployment_count;
+	for (uint32_t i = 0; i < count && i < max; i++)
+		names[i] = registry_deployment(&rt->registry, a->first_deployment + i)->name;
+	(void)pthread_mutex_unlock(&rt->lock);
+	return count;
+}
+
 /* ---- census --------------------------------------------------------------------------------- */
 
 static void

@@ -4,12 +4,12 @@
  */
 #include "ingress/http/answer_priv.h"
 
-#include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ingress/http/frame_priv.h"
+#include "ingress/json/scalar.h"
 
 static const char text_plain[] = "text/plain; charset=utf-8";
 static const char application_json[] = "application/json";
@@ -34,54 +34,6 @@ pinioni_http_answer_json(struct answer *answer, const char *body)
 	*answer = (struct answer){
 		.status = MHD_HTTP_OK, .type = application_json, .body = { body, strlen(body) }
 	};
-}
-
-static bool
-reads_back(const char *text, size_t length, double number)
-{
-	json_t *json = json_loadb(text, length, JSON_DECODE_ANY, NULL);
-	bool same =
-	    json != NULL && !(json_real_value(json) < number) && !(json_real_value(json) > number);
-
-	json_decref(json);
-	return same;
-}
-
-/* The shortest text that is this number again; by jansson, which knows no locale. */
-static bool
-number_print(double number, char *text, size_t room)
-{
-	json_t *json = json_real(number); /* NULL: JSON has no infinity, and no "not a number" */
-	size_t length = 0;
-
-	for (size_t digits = 15; json != NULL && digits <= 17; digits++) {
-		length =
-		    json_dumpb(json, text, room - 1, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
-		if (length >= room || reads_back(text, length, number))
-			break;
-	}
-	json_decref(json);
-	text[length < room ? length : 0] = '\0';
-	return length != 0 && length < room;
-}
-
-bool
-pinioni_http_scalar_print(const pinion_value *value, char *text, size_t room)
-{
-	switch (value->kind) {
-	case PINION_KIND_NONE:
-		return snprintf(text, room, "null") > 0;
-	case PINION_KIND_BOOL:
-		return snprintf(text, room, "%s", value->as.boolean ? "true" : "false") > 0;
-	case PINION_KIND_I64:
-		return snprintf(text, room, "%" PRId64, value->as.i64) > 0;
-	case PINION_KIND_U64:
-		return snprintf(text, room, "%" PRIu64, value->as.u64) > 0;
-	case PINION_KIND_F64:
-		return number_print(value->as.f64, text, room);
-	default:
-		return false;
-	}
 }
 
 /* A handler made these bytes: they may be anything. */
@@ -137,7 +89,7 @@ pinioni_http_answer_value(struct answer *answer, const pinion_value *value, bool
 		return cannot_be_shown(answer, "a reference cannot be shown");
 	default:
 		answer->type = application_json;
-		if (!pinioni_http_scalar_print(value, answer->text, sizeof answer->text))
+		if (!pinioni_json_scalar_print(value, answer->text, sizeof answer->text))
 			return cannot_be_shown(answer, "this number cannot be shown");
 		answer->body = (pinion_bytes){ answer->text, strlen(answer->text) };
 		return NULL;

@@ -36,9 +36,6 @@ void pinioni_http_answer_json(struct answer *answer, const char *body);
 /* NULL, or why it cannot be shown; then the answer says 500. The value is borrowed until it is sent off. */
 const char *pinioni_http_answer_value(
     struct answer *answer, const pinion_value *value, bool is_raw) PINION_MUST_CHECK;
-/* A number, true, false or null, as JSON. False: it has none. */
-bool pinioni_http_scalar_print(
-    const pinion_value *value, char *text, size_t room) PINION_MUST_CHECK;
 /* True: the text is for the log, not for the client. */
 bool pinioni_http_answer_error(struct answer *answer, const pinion_error *error) PINION_MUST_CHECK;
 

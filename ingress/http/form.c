@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "ingress/http/answer_priv.h"
+#include "ingress/json/scalar.h"
 
 static const struct {
 	const char *type;
@@ -120,13 +120,13 @@ text_json(const pinion_value *value)
 static int
 append_json(struct buffer *out, const pinion_value *value)
 {
-	char number[64];
+	char number[JSON_SCALAR_ROOM];
 	json_t *json;
 	char *text;
 	int err;
 
 	if (value->kind != PINION_KIND_STR && value->kind != PINION_KIND_BYTES)
-		return pinioni_http_scalar_print(value, number, sizeof number)
+		return pinioni_json_scalar_print(value, number, sizeof number)
 		    ? append_text(out, number)
 		    : -EINVAL;
 	json = text_json(value);

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "ingress/http/arguments_priv.h"
 #include "ingress/http/page_priv.h"
 #include "ingress/http/hangup_priv.h"
+#include "ingress/http/query_priv.h"
 #include "ingress/http/raw_request_priv.h"
 #include "ingress/http/stream_priv.h"
 
@@ -364,13 +364,13 @@ request_call_raw(struct request *r)
 static enum MHD_Result
 request_call(struct request *r)
 {
-	struct arguments arguments;
+	const struct json_text body = { .bytes = { r->body.bytes, r->body.length },
+		.whose = "the body" };
+	struct json_arguments arguments;
 	pinion_diag diag = { "" };
 	struct answer answer;
-	int err = r->is_get
-	    ? pinioni_http_arguments_of_query(&arguments, r->params, &r->target, &diag)
-	    : pinioni_http_arguments_of_body(
-		  &arguments, r->params, (pinion_bytes){ r->body.bytes, r->body.length }, &diag);
+	int err = r->is_get ? pinioni_http_query_read(&arguments, r->params, &r->target, &diag)
+			    : pinioni_json_arguments_read(&arguments, r->params, &body, &diag);
 
 	if (err == -ENOMEM)
 		return request_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE);
@@ -378,8 +378,8 @@ request_call(struct request *r)
 		pinioni_http_answer_text(&answer, MHD_HTTP_BAD_REQUEST, diag.text);
 		return request_answer(r, &answer);
 	}
-	call(r, arguments_view(&arguments));
-	pinioni_http_arguments_end(&arguments);
+	call(r, json_arguments_view(&arguments));
+	pinioni_json_arguments_end(&arguments);
 	return request_called(r);
 }
 

@@ -4,6 +4,7 @@
  * wrong, each in its own way.
  *
  *   app         answers with the value of `greeting`
+ *   numbered    two replicas, each answers with its own number
  *   held        its handler says "entered" and answers when `fifo` is closed by its writer
  *   refused     its builder refuses
  *   failing     its replica's init fails
@@ -112,7 +113,29 @@ static const pinion_deployment other = {
 	    PINION_METHOD("two", echo, .returns = PINION_RETURNS_STR)),
 };
 
+static int
+number_init(void *replica, pinion_init *init)
+{
+	*(int64_t *)replica = pinion_init_replica(init);
+	return 0;
+}
+
+static int
+number(void *replica, pinion_request *req)
+{
+	return pinion_reply(req, *(const int64_t *)replica);
+}
+
+static const pinion_deployment numberer = {
+	.name = "Numberer",
+	.replica_size = sizeof(int64_t),
+	.init = number_init,
+	.methods =
+	    PINION_METHODS(PINION_METHOD(PINION_CALL, number, .returns = PINION_RETURNS_I64)),
+};
+
 PINION_APP(app);
+PINION_APP(numbered);
 PINION_APP(held);
 PINION_APP(refused);
 PINION_APP(failing);
@@ -125,6 +148,14 @@ app(pinion_app *build, const pinion_config *config)
 	const char *greeting = pinion_config_get(config, "greeting", "no greeting");
 
 	return pinion_bind(build, &echoer, PINION_ARGS(greeting));
+}
+
+pinion_node *
+numbered(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(
+	    build, &numberer, PINION_ARGS(), .num_replicas = 2, .routing = "round_robin");
 }
 
 pinion_node *
