@@ -334,8 +334,12 @@ lay_over(struct config *config, const struct config_app *command, pinion_diag *d
 	for (size_t i = 0; i < command->pair_count; i++)
 		pinioni_config_add_pair(
 		    config, app, command->pairs[i].key, command->pairs[i].value);
-	for (size_t i = 0; i < command->override_count; i++)
-		pinioni_config_add_override(config, app, &command->overrides[i]);
+	for (size_t i = 0; i < command->override_count; i++) {
+		pinion_override o = command->overrides[i];
+
+		o.where = "beside the file"; /* the application's place is not this one's */
+		pinioni_config_add_override(config, app, &o);
+	}
 	return 0;
 }
 

@@ -16,6 +16,8 @@ static const struct verb {
 	char *called; /* argv[0] of the verb, as its --help shows it */
 	pinion_verb *start;
 } verbs[] = {
+	{ "build", "pinion build", pinioni_verb_build },
+	{ "call", "pinion call", pinioni_verb_call },
 	{ "run", "pinion run", pinioni_verb_run },
 	{ "version", "pinion version", pinioni_verb_version },
 };
@@ -29,8 +31,10 @@ struct command {
 static const char doc[] =
     "Composes deployments in shared memory.\v"
     "Verbs:\n"
-    "  run FILE.so[:symbol]|FILE.yaml [key=value ...]   serves applications over HTTP\n"
-    "  version                                          says what this is made of\n"
+    "  build FILE.so[:symbol] [key=value ...]                   writes a file that runs it\n"
+    "  call FILE.so[:symbol] [[DEPLOYMENT.]METHOD] [JSON]       calls it once, or often\n"
+    "  run FILE.so[:symbol]|FILE.yaml [key=value ...]           serves it over HTTP\n"
+    "  version                                                  says what this is made of\n"
     "\n"
     "`pinion VERB --help' tells more.";
 

@@ -25,18 +25,20 @@ static int PINION_PRINTF(2, 3) refuse(pinion_diag *diag, const char *format, ...
 	return -1;
 }
 
+size_t
+pinioni_module_path_length(const char *spec)
+{
+	const char *colon = strrchr(spec, ':');
+
+	return colon != NULL && strchr(colon, '/') == NULL ? (size_t)(colon - spec) : strlen(spec);
+}
+
 /* A name without a slash would be looked for among the system's libraries. */
 static int
 names_init(struct names *names, const char *spec)
 {
-	const char *colon = strrchr(spec, ':');
-	size_t length = strlen(spec);
-	const char *symbol = "app";
-
-	if (colon != NULL && strchr(colon, '/') == NULL) {
-		length = (size_t)(colon - spec);
-		symbol = colon + 1;
-	}
+	size_t length = pinioni_module_path_length(spec);
+	const char *symbol = spec[length] == '\0' ? "app" : spec + length + 1;
 	const char *folder = memchr(spec, '/', length) == NULL ? "./" : "";
 
 	*names = (struct names){ NULL, NULL, NULL };

@@ -13,4 +13,7 @@
 int pinioni_module_open(
     const char *spec, pinion_builder **builder, pinion_diag *diag) PINION_MUST_CHECK;
 
+/* Of FILE.so in it; behind it is ":symbol", or nothing. */
+size_t pinioni_module_path_length(const char *spec);
+
 #endif

@@ -348,7 +348,7 @@ pinioni_options_override(struct pinion_app *app, const pinion_overrides *overrid
 
 /* ---- what is planned ------------------------------------------------------------------------ */
 
-/* As value_read reads it again; true: it is what it would be if nobody said it. */
+/* As value_read reads it again, NULL for none; true: it is what it would be if nobody said it. */
 static bool
 tell(pinion_node *node, const struct option *option, char *room, size_t size, const char **text)
 {
@@ -361,9 +361,13 @@ tell(pinion_node *node, const struct option *option, char *room, size_t size, co
 	case OPTION_COUNT:
 		memcpy(&number, at, sizeof number);
 		(void)snprintf(room, size, "%" PRIu32, number); /* fits */
+		if (number == 0)
+			*text = NULL;
 		return number == option->otherwise;
 	case OPTION_TIME:
 		memcpy(&ns, at, sizeof ns);
+		if (ns == 0)
+			*text = NULL;
 		for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
 			if (ns % units[i].ns == 0) {
 				(void)snprintf(

@@ -104,7 +104,7 @@ typedef struct pinion_overrides {
 
 /* What a builder made of a deployment, with all its options. The texts hold until the function returns. */
 typedef struct pinion_option {
-	const char *name, *value; /* value: as pinion_override takes it; NULL: none */
+	const char *name, *value; /* value: as pinion_override takes it; NULL: none, no limit */
 	bool is_default;          /* it would be so if nobody said it */
 } pinion_option;
 typedef struct pinion_planned {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # #include "..." goes one way: core -> shm, affinity; these two know neither each other nor core; ingress,
-# cli and examples know pinion's public headers and their own folder's. Tests may include anything.
+# cli and examples know pinion's public headers and their own folder's, cli also ingress/json. Tests may include anything.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -21,7 +21,7 @@ allow shm 'shm/[a-z_]+\.h'
 allow affinity 'affinity/[a-z_]+\.h'
 allow core '(core|shm|affinity)/[a-z_]+\.h|pinion(_declare|_face)?\.h'
 allow ingress 'ingress/[a-z_/]+\.h'
-allow cli '[a-z_]+\.h'
+allow cli '[a-z_]+\.h|ingress/json/[a-z_]+\.h'
 allow examples 'none'
 
 # ingress, cli and examples see the library as its users do; the library itself never does.

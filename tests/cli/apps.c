@@ -5,6 +5,8 @@
  *
  *   app         answers with the value of `greeting`
  *   numbered    two replicas, each answers with its own number
+ *   talking     a method for each kind of result, a stream, and some that fail
+ *   napping     takes one call at a time, and as long as it is told
  *   held        its handler says "entered" and answers when `fifo` is closed by its writer
  *   refused     its builder refuses
  *   failing     its replica's init fails
@@ -134,8 +136,138 @@ static const pinion_deployment numberer = {
 	    PINION_METHODS(PINION_METHOD(PINION_CALL, number, .returns = PINION_RETURNS_I64)),
 };
 
+static int
+say(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_str(req, 0));
+}
+
+static int
+add(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_i64(req, 0) + pinion_arg_i64(req, 1));
+}
+
+static int
+same_u64(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_u64(req, 0));
+}
+
+static int
+half(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_f64(req, 0) / 2);
+}
+
+static int
+negate(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, (bool)!pinion_arg_bool(req, 0));
+}
+
+static int
+nothing(void *replica, pinion_request *req)
+{
+	(void)replica;
+	(void)req;
+	return 0;
+}
+
+static int
+bytes(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_bytes(req, 0));
+}
+
+struct pair {
+	int64_t a, b;
+};
+
+static int
+structure(void *replica, pinion_request *req)
+{
+	const struct pair pair = { 1, 2 };
+
+	(void)replica;
+	return pinion_reply_value(req, PINION_STRUCT_OF(pair));
+}
+
+static int
+stumble(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_fail(req, -EDOM, "no answer to %d", (int)pinion_arg_i64(req, 0));
+}
+
+/* Items from 0 on; fails behind them when asked to. */
+static int
+count(void *replica, pinion_request *req)
+{
+	int64_t limit = pinion_arg_i64(req, 0);
+	int err = 0;
+
+	(void)replica;
+	for (int64_t i = 0; i < limit && err == 0; i++)
+		err = pinion_yield(req, i);
+	return err == 0 && pinion_arg_bool(req, 1) ? pinion_fail(req, -EDOM, "out of numbers")
+						   : err;
+}
+
+static const pinion_deployment talker = {
+	.name = "Talker",
+	.methods = PINION_METHODS(
+	    PINION_METHOD(PINION_CALL, say, .params = PINION_PARAMS(PINION_STR_OR("text", "well")),
+		.returns = PINION_RETURNS_STR),
+	    PINION_METHOD("add", add, .params = PINION_PARAMS(PINION_I64("a"), PINION_I64("b")),
+		.returns = PINION_RETURNS_I64),
+	    PINION_METHOD("u64", same_u64, .params = PINION_PARAMS(PINION_U64("x")),
+		.returns = PINION_RETURNS_U64),
+	    PINION_METHOD("half", half, .params = PINION_PARAMS(PINION_F64("x")),
+		.returns = PINION_RETURNS_F64),
+	    PINION_METHOD("negate", negate, .params = PINION_PARAMS(PINION_BOOL("x")),
+		.returns = PINION_RETURNS_BOOL),
+	    PINION_METHOD("nothing", nothing),
+	    PINION_METHOD("bytes", bytes, .params = PINION_PARAMS(PINION_BYTES("b")),
+		.returns = PINION_RETURNS_BYTES),
+	    PINION_METHOD("structure", structure, .returns = PINION_RETURNS_STRUCT(struct pair)),
+	    PINION_METHOD("stumble", stumble, .params = PINION_PARAMS(PINION_I64_OR("x", 7)),
+		.returns = PINION_RETURNS_I64),
+	    PINION_METHOD("count", count,
+		.params = PINION_PARAMS(PINION_I64("limit"), PINION_BOOL_OR("fails", false)),
+		.returns = PINION_RETURNS_I64, .stream = true)),
+};
+
+static int
+nap(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_sleep(req, pinion_arg_i64(req, 0));
+}
+
+static const pinion_deployment napper = {
+	.name = "Napper",
+	.methods = PINION_METHODS(
+	    PINION_METHOD(PINION_CALL, nap, .params = PINION_PARAMS(PINION_I64("ns")))),
+};
+
+static const pinion_deployment relay = {
+	.name = "Relay",
+	.init_params = PINION_PARAMS(PINION_HANDLE("talker")),
+	.methods = PINION_METHODS(PINION_METHOD("pass", say,
+	    .params = PINION_PARAMS(PINION_STR("text")), .returns = PINION_RETURNS_STR)),
+};
+
 PINION_APP(app);
 PINION_APP(numbered);
+PINION_APP(talking);
+PINION_APP(napping);
 PINION_APP(held);
 PINION_APP(refused);
 PINION_APP(failing);
@@ -156,6 +288,21 @@ numbered(pinion_app *build, const pinion_config *config)
 	(void)config;
 	return pinion_bind(
 	    build, &numberer, PINION_ARGS(), .num_replicas = 2, .routing = "round_robin");
+}
+
+pinion_node *
+talking(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	(void)pinion_bind(build, &relay, PINION_ARGS(pinion_bind(build, &talker, PINION_ARGS())));
+	return pinion_bind(build, &talker, PINION_ARGS(), .max_queued_requests = 1000);
+}
+
+pinion_node *
+napping(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(build, &napper, PINION_ARGS(), .max_ongoing_requests = 1);
 }
 
 pinion_node *

@@ -132,6 +132,9 @@ wrong() { # PATTERN ARGUMENT...
 app "  - {import_path: apps.so, name: b}" >app.yaml
 wrong "pinion run: the file has 2 applications: *" app.yaml greeting=hi
 wrong "pinion run: the file has 2 applications: *" app.yaml --name=x
+app >app.yaml
+wrong "pinion run: beside the file: Numberer: num_replicas is \"0\": *" app.yaml Numberer.num_replicas=0
+wrong "pinion run: app.yaml:2: *\"/-/\" cannot be*" app.yaml --route-prefix=/-/
 wrong "pinion run: none.yaml: No such file or directory" none.yaml
 wrong "pinion run: Numberer: num_replicas is \"0\": *" apps.so:numbered Numberer.num_replicas=0
 wrong "pinion run: Numberer: num_replicas is \"-2\": *" apps.so:numbered Numberer.num_replicas=-2

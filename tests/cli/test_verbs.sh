@@ -18,7 +18,11 @@ says() {
 }
 
 says '^  run FILE.so' 0 --help
+says '^  build FILE.so' 0 --help
+says '^  call FILE.so' 0 --help
 says '^  version' 0 --help
+says '--output=FILE' 0 build --help
+says '--stream' 0 call --help
 says '^pinion [0-9]+\.[0-9]+\.[0-9]+$' 0 --version
 says '^pinion [0-9]+\.[0-9]+\.[0-9]+$' 0 version
 says '^ABI [0-9]+$' 0 version

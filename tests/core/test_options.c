@@ -92,7 +92,8 @@ note_plan(void *arg, const pinion_planned *planned)
 	p->option_count = planned->option_count;
 	for (unsigned i = 0; i < planned->option_count; i++) {
 		(void)snprintf(p->names[i], sizeof p->names[i], "%s", planned->options[i].name);
-		(void)snprintf(p->values[i], sizeof p->values[i], "%s", planned->options[i].value);
+		(void)snprintf(p->values[i], sizeof p->values[i], "%s",
+		    planned->options[i].value == NULL ? "none" : planned->options[i].value);
 		p->is_default[i] = planned->options[i].is_default;
 	}
 }
@@ -160,8 +161,8 @@ what_nobody_says_is_the_default(void **state)
 	p = plan_over(NULL, 0);
 	assert_option(&p, "num_replicas", "1", true);
 	assert_option(&p, "max_ongoing_requests", "100", true);
-	assert_option(&p, "max_queued_requests", "0", true);
-	assert_option(&p, "queue_timeout_ns", "0s", true);
+	assert_option(&p, "max_queued_requests", "none", true);
+	assert_option(&p, "queue_timeout_ns", "none", true);
 	assert_option(&p, "routing", "least_loaded", true);
 }
 
@@ -189,7 +190,7 @@ overrides_stand_over_code_and_leave_the_rest(void **state)
 	assert_option(&p, "max_ongoing_requests", "7", false);
 	assert_option(&p, "queue_timeout_ns", "1500us", false);
 	assert_option(&p, "routing", "local", false);
-	assert_option(&p, "max_queued_requests", "0", true);
+	assert_option(&p, "max_queued_requests", "none", true);
 	assert_int_equal(run_over(list, 5, &diag), 0);
 	assert_int_equal(atomic_load(&inits), 4);
 }

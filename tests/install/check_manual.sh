@@ -5,13 +5,14 @@ set -euo pipefail
 pinion=$1
 page=$(cd "$(dirname "$0")/../.." && pwd)/docs/man/pinion.1
 
-options() { # of --help: "      --port=NUMBER   ..."; argp's own are left out
-	"$pinion" run --help | grep -oE -e '^ +--[a-z-]+(=[A-Z]+)?' | tr -d ' ' |
-		grep -v -e --usage | sort
-}
-
 verbs() {
 	"$pinion" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p' | sort
+}
+
+options() { # of each verb's --help: "  -o, --output=FILE   ..."; argp's own are left out
+	for verb in $(verbs); do
+		"$pinion" "$verb" --help | sed -nE 's/^ +(-[a-z], )?(--[a-z-]+(=[A-Z]+)?).*/\2/p'
+	done | grep -v -e --usage -e --help | sort -u
 }
 
 plain=$(sed 's/\\-/-/g; s/\\f[BIR]//g' "$page")
