@@ -8,6 +8,7 @@
  *   one way    cells of 64 bytes, written and taken one by one, a window of 1,024: what items cannot be quicker than
  *   direct     the producer yields, the reader reads: 8 bytes, and 256
  *   relayed    a stage on the producer's worker reads and yields again
+ *   piped      the same stage, which has the producer's stream as an argument: past the caller
  *   beside     the same as direct, while another stream is not read at all
  *   signaled   the producer yields when a line tells it to: a crossing there, and the item's back. F is two
  *              crossings; so an item's passage is this less half of F
@@ -153,11 +154,8 @@ count_when_told(void *replica, pinion_request *req)
 }
 
 static int
-pass_on(void *replica, pinion_request *req)
+yield_all(pinion_request *req, pinion_stream s)
 {
-	pinion_handle from = *(const pinion_handle *)replica;
-	pinion_stream s =
-	    pinion_call_stream(from, PINION_ARGS(pinion_arg_u64(req, 0)), .window = WINDOW);
 	uint64_t x;
 	int err;
 
@@ -165,6 +163,23 @@ pass_on(void *replica, pinion_request *req)
 		if ((err = pinion_yield(req, x)) != 0)
 			break;
 	return err;
+}
+
+static int
+pass_on(void *replica, pinion_request *req)
+{
+	pinion_handle from = *(const pinion_handle *)replica;
+	pinion_stream s =
+	    pinion_call_stream(from, PINION_ARGS(pinion_arg_u64(req, 0)), .window = WINDOW);
+
+	return yield_all(req, s);
+}
+
+static int
+pass_argument_on(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return yield_all(req, pinion_arg_stream(req, 0));
 }
 
 #define STREAM_OF(kind) \
@@ -186,13 +201,18 @@ static const pinion_deployment relaying = { .name = "Relaying",
 	.replica_size = sizeof(pinion_handle),
 	.init = relay_init,
 	.init_params = PINION_PARAMS(PINION_HANDLE("from")),
-	.methods = PINION_METHODS(
-	    PINION_METHOD(PINION_CALL, pass_on, STREAM_OF(PINION_RETURNS_U64)), RIG_WHERE) };
+	.methods =
+	    PINION_METHODS(PINION_METHOD(PINION_CALL, pass_on, STREAM_OF(PINION_RETURNS_U64)),
+		PINION_METHOD("piped", pass_argument_on,
+		    .params = PINION_PARAMS(PINION_STREAM("items")), .returns = PINION_RETURNS_U64,
+		    .stream = true),
+		RIG_WHERE) };
 
 /* What a system reads. */
 struct reading {
 	const char *method; /* of the producer; NULL: of the relay */
 	bool is_long, beside;
+	bool piped; /* the method's stream, through the relay */
 	pinion_stream stream;
 	pinion_stream unread[UNREAD];
 };
@@ -238,6 +258,7 @@ turn_stream(void *arg, struct turn *t)
 	struct reading *r = arg;
 	pinion_handle from = r->method == NULL ? relay : pinion_method_of(producer, r->method);
 	bool is_told = r->method != NULL && strcmp(r->method, "told") == 0;
+	pinion_stream source;
 	uint64_t x;
 
 	/* relaxed: the producer is started behind it. */
@@ -246,9 +267,15 @@ turn_stream(void *arg, struct turn *t)
 		leave_unread(r);
 	r->stream = pinion_call_stream(
 	    from, PINION_ARGS(turn_calls(&t->size)), .port = rig.port, .window = WINDOW);
+	source = r->stream;
+	if (r->piped)
+		r->stream = pinion_call_stream(pinion_method_of(relay, "piped"),
+		    PINION_ARGS(source), .port = rig.port, .window = WINDOW);
 	turn_drive(t, is_told ? ask_and_read : read_one, r);
 	t->wrong += pinion_next(r->stream, &x) != 0;
 	pinion_stream_close(r->stream);
+	if (r->piped)
+		pinion_stream_close(source);
 	for (unsigned i = 0; r->beside && i < UNREAD; i++)
 		pinion_stream_close(r->unread[i]);
 	return true;
@@ -270,6 +297,7 @@ enum {
 
 static struct reading direct = { .method = PINION_CALL },
 		      longer = { .method = "long", .is_long = true }, relayed = { .method = NULL },
+		      piped = { .method = PINION_CALL, .piped = true },
 		      beside = { .method = PINION_CALL, .beside = true },
 		      told = { .method = "told" };
 
@@ -308,6 +336,8 @@ measure(struct report *report)
 		SYSTEM_STREAM("direct, 256 bytes", "direct-256", LONG, SYSTEM_ONE_WAY, 0, &longer),
 		SYSTEM_STREAM("relayed, on one worker, against direct", "relayed", 8, SYSTEM_DIRECT,
 		    0.5, &relayed),
+		SYSTEM_STREAM("piped through a stage, on one worker, against direct", "piped", 8,
+		    SYSTEM_DIRECT, 0, &piped),
 		SYSTEM_STREAM("beside one that is not read, against direct", "beside", 8,
 		    SYSTEM_DIRECT, 0.95, &beside),
 		{ .name = "told, and the item back",

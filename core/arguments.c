@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/request.h"
+#include "core/piped.h"
 #include "core/runtime.h"
 #include "core/value.h"
 
@@ -150,6 +150,12 @@ pinion_arg_ref(pinion_request *r, unsigned index)
 	if (v->length == sizeof ref)
 		memcpy(&ref, v->at, sizeof ref);
 	return ref;
+}
+
+pinion_stream
+pinion_arg_stream(pinion_request *r, unsigned index)
+{
+	return pinioni_piped_stream(r, index, view_of(r, index, PINION_KIND_STREAM));
 }
 
 const void *

@@ -62,6 +62,24 @@ bad_models(const pinion_deployment *d)
 }
 
 static const char *
+bad_init(const pinion_params *params)
+{
+	for (size_t i = 0; i < params->count; i++)
+		if (params->list[i].kind == PINION_KIND_STREAM)
+			return "has a parameter that is a stream, which only calls have";
+	return bad_params(params);
+}
+
+static const char *
+bad_returns(const pinion_method *m)
+{
+	return m->returns.kind == PINION_KIND_RESPONSE || m->returns.kind == PINION_KIND_STREAM ||
+		m->returns.kind >= PINION_KIND_NODE
+	    ? "returns what is no value"
+	    : NULL;
+}
+
+static const char *
 bad_methods(const pinion_deployment *d, const char **which)
 {
 	*which = "";
@@ -80,6 +98,8 @@ bad_methods(const pinion_deployment *d, const char **which)
 		if (bad != NULL)
 			return bad;
 		bad = bad_params(&m->params);
+		if (bad == NULL)
+			bad = bad_returns(m);
 		if (bad != NULL)
 			return bad;
 		for (size_t k = 0; k < i; k++)
@@ -130,8 +150,8 @@ check_bind(struct pinion_app *app, const pinion_deployment *d, const pinion_bind
 		bad = bad_models(d);
 		which = "";
 	}
-	if (bad == NULL && bad_params(&d->init_params) != NULL) {
-		bad = bad_params(&d->init_params);
+	if (bad == NULL && bad_init(&d->init_params) != NULL) {
+		bad = bad_init(&d->init_params);
 		which = "init";
 	}
 	if (bad != NULL) {

@@ -10,6 +10,7 @@
 #include "core/cancel.h"
 #include "core/custody.h"
 #include "core/encode.h"
+#include "core/piped.h"
 #include "core/record.h"
 #include "core/route.h"
 #include "core/runtime.h"
@@ -132,6 +133,7 @@ pinioni_call_first_stop(
 static void
 undo(pinion_port *port, struct slot_note *note)
 {
+	pinioni_piped_undo(port, note->pin, note->pins);
 	pinioni_port_strip(port, note);
 	/* The generation was never sent: the slot is DONE with the one before. */
 	note->generation = (note->generation - 1) & GENERATION_MASK;
@@ -413,7 +415,7 @@ send(pinion_port *port, struct slot_note *note, const pinion_args *args, const s
 	message_start(&m, port, note, plain_depth_below(port->worker), how);
 	if ((note->marks & MARK_TERMS) != 0)
 		m.function |= MESSAGE_TERMS;
-	err = pinioni_encode(port, note->method, *args, &m, note, c);
+	err = pinioni_encode(port, *args, &m, note, NULL, c);
 	if (err == 0)
 		err = reserve_result(port, note, how->window, c);
 	if (err == 0 && (err = dispatch(port, note->method, note, &m, how, &text)) != 0)

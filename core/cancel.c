@@ -35,7 +35,7 @@ write_waits(const pinion_port *port, const struct slot_note *note, struct messag
 			.port = port->index,
 			.kind = REF_RESULT };
 
-		if (note->pin[i].kind == PIN_SLOT &&
+		if (note->pin[i].kind == PIN_SLOT && (argument->marks & MARK_STREAM) == 0 &&
 		    !slot_poll(&port->memory.slots[at], argument->generation))
 			memcpy(m->record + sizeof ref * count++, &ref, sizeof ref);
 	}
@@ -100,8 +100,8 @@ pinioni_cancel_again(pinion_port *port)
 		}
 }
 
-static void
-cancel_response(pinion_response r)
+void
+pinion_cancel(pinion_response r)
 {
 	struct port_shell *shell;
 	int err;
@@ -120,16 +120,17 @@ cancel_response(pinion_response r)
 }
 
 void
-pinion_cancel(pinion_response r)
+pinioni_cancel_ref(struct worker *w, const struct record_ref *ref)
 {
-	cancel_response(r);
-}
+	unsigned home = (unsigned)(ref->call & 0xffff);
+	struct message m = { .call = ref->call >> 16 << 16,
+		.slot = (uint16_t)ref->at,
+		.port = ref->port,
+		.target = REPLICA_NONE,
+		.kind = MESSAGE_CANCEL };
 
-void
-pinion_stream_cancel(pinion_stream s)
-{
-	cancel_response(
-	    (pinion_response){ .generation = s.generation, .port = s.port, .slot = s.slot });
+	if (home < w->runtime->worker_count)
+		(void)pinioni_worker_post(w, home, &m); /* without memory for it, it runs on */
 }
 
 /* ---- what is here --------------------------------------------------------------------------- */

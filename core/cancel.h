@@ -23,6 +23,8 @@
 void pinioni_cancel_note(pinion_port *port, struct slot_note *note, unsigned mark);
 /* What found a full lane is sent again. */
 void pinioni_cancel_again(pinion_port *port);
+/* The call that this names, maybe of another port. */
+void pinioni_cancel_ref(struct worker *w, const struct record_ref *ref);
 /* A MESSAGE_CANCEL came, from wherever: its bytes are input. */
 void pinioni_cancel_take(struct worker *w, const struct message *m);
 /* What a handler's waits and calls say that is not to go on; 0: it is. */

@@ -17,11 +17,13 @@
 #include "core/admission.h"
 #include "core/custody.h"
 #include "core/model.h"
+#include "core/piped.h"
 #include "core/record.h"
 #include "core/runtime.h"
+#include "core/starved.h"
+#include "core/stream.h"
 #include "core/thread.h"
 #include "core/value.h"
-#include "shm/bell.h"
 
 static void
 release_owned(struct pinion_request *r)
@@ -280,7 +282,7 @@ pinioni_request_complete_scalar(struct pinion_request *r, pinion_kind kind, uint
 	unsigned flags;
 
 	if (r->port == NULL || r->dependents != NULL || (r->message.flags & MESSAGE_STAMP) != 0 ||
-	    (r->lane != NULL && may_depend(r->lane)))
+	    (r->message.function & MESSAGE_PIPED) != 0 || (r->lane != NULL && may_depend(r->lane)))
 		return false;
 	r->state = REQUEST_ANSWERED;
 	slot = &r->port->memory.slots[r->message.slot];
@@ -293,6 +295,15 @@ pinioni_request_complete_scalar(struct pinion_request *r, pinion_kind kind, uint
 	return true;
 }
 
+/* Of a stream that has ended: its reader, on some worker. The ring may be something else by now; then one looks in
+ * vain. */
+static void
+wake_hungry(struct worker *w, const struct ring *ring)
+{
+	bell_order();
+	starved_wake(w->runtime, ring_hungry(ring));
+}
+
 static inline void
 complete_slot(struct pinion_request *r, const struct outcome *o)
 {
@@ -301,8 +312,12 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 	uint16_t at = r->message.slot;
 	struct slot *slot = &port->memory.slots[at];
 	struct pinion_request *rest = NULL;
+	struct ring *ring = NULL;
+	uint64_t bytes;
 	unsigned flags;
 
+	if (r->method->item_size != 0)
+		ring = pinioni_stream_ring(port, at, &bytes);
 	if (r->dependents == NULL && r->lane != NULL && may_depend(r->lane))
 		look_behind(w, r);
 	if (r->dependents != NULL)
@@ -313,6 +328,8 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 		pinioni_request_route_all(rest);
 	if (flags != 0)
 		pinioni_request_tell(w, port, at, flags);
+	if (ring != NULL && bytes >= sizeof *ring)
+		wake_hungry(w, ring);
 }
 
 void
@@ -324,6 +341,8 @@ pinioni_request_complete(struct pinion_request *r, const struct outcome *o)
 	r->state = o->status == 0 ? REQUEST_ANSWERED : REQUEST_FAILED;
 	if (o->status != 0)
 		board_count(r->worker->line, COUNT_FAILED, 1);
+	if ((r->message.function & MESSAGE_PIPED) != 0)
+		pinioni_piped_end(r, NULL);
 	if (r->port != NULL)
 		complete_slot(r, o);
 	if (!r->inside)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/layout.h"
+#include "core/piped.h"
 #include "core/record.h"
 #include "core/runtime.h"
 #include "core/thread.h"
@@ -30,10 +31,12 @@ struct encoder {
 	pinion_port *port; /* NULL: constructor arguments */
 	const struct method *method;
 	struct slot_note *note;
+	struct pinion_request *forwards; /* NULL: none */
 	struct complaint *c;
 	struct item items[PINION_ARGS_MAX];
 	uint64_t kinds; /* of a task */
 	uint16_t refs;
+	bool is_piped; /* one is a stream */
 };
 
 int
@@ -70,6 +73,16 @@ complain_kind(struct encoder *e, const pinion_param *p, const pinion_value *v)
 		    "parameter \"%s\" wants a reference and got a response: pass "
 		    "pinion_response_ref(response)",
 		    p->name);
+	if (p->kind == PINION_KIND_REF && v->kind == PINION_KIND_STREAM)
+		return complain(e, -EINVAL,
+		    "parameter \"%s\" wants a reference and got a stream, which has none "
+		    "(pinion_response_ref is for responses): pass it to a PINION_STREAM parameter",
+		    p->name);
+	if (v->kind == PINION_KIND_STREAM)
+		return complain(e, -EINVAL,
+		    "parameter \"%s\" wants %s and got a stream: read it with pinion_next, or "
+		    "pass it to a PINION_STREAM parameter",
+		    p->name, pinioni_kind_name(p->kind));
 	return complain(e, -EINVAL, "parameter \"%s\" wants %s and got %s", p->name,
 	    pinioni_kind_name(p->kind), pinioni_kind_name(v->kind));
 }
@@ -104,11 +117,11 @@ item_result(struct encoder *e, struct item *it, uint32_t word, uint32_t slot, ui
 	return 0;
 }
 
-static int
-item_response(struct encoder *e, struct item *it, const pinion_param *p, pinion_response r)
+/* The note of what was called by this port, and is good; NULL: it was complained of. what: "response". */
+static struct slot_note *
+own_note(struct encoder *e, pinion_response r, const char *what)
 {
 	struct slot_note *note = &e->port->notes[r.slot < e->port->memory.slot_count ? r.slot : 0];
-	pinion_kind kind;
 
 	if (port_is_failed(r) && r.port == port_word(e->port)) {
 		const struct failure *f = &e->port->failures[(r.generation >> 16) % FAILURES];
@@ -117,19 +130,31 @@ item_response(struct encoder *e, struct item *it, const pinion_param *p, pinion_
 			e->c->deployment = f->deployment;
 			e->c->method = f->method;
 		}
-		return pinioni_complain(e->c, -(int)(r.generation & 0xffff), "%s",
+		(void)pinioni_complain(e->c, -(int)(r.generation & 0xffff), "%s",
 		    f->serial == r.generation >> 16 ? f->text : "the call before failed");
-	}
-	if (r.port != port_word(e->port))
-		return complain(e, -ESTALE, "a response is used only by the thread that made it");
-	if (port_note_of(e->port, r) == NULL && port_note_held(e->port, r) != NULL) {
+	} else if (r.port != port_word(e->port)) {
+		(void)complain(e, -ESTALE, "a %s is used only by the thread that made it", what);
+	} else if (port_note_of(e->port, r) == NULL && port_note_held(e->port, r) != NULL) {
 		e->c->deployment = note->method->deployment->name;
 		e->c->method = note->method->name;
-		return pinioni_complain(e->c, -ETIMEDOUT, "it was not answered in its time");
+		(void)pinioni_complain(e->c, -ETIMEDOUT, "it was not answered in its time");
+	} else if (r.slot >= e->port->memory.slot_count || note->state != NOTE_OPEN ||
+	    note->generation != r.generation) {
+		(void)complain(e, -ESTALE, "a %s that was released", what);
+	} else {
+		return note;
 	}
-	if (r.slot >= e->port->memory.slot_count || note->state != NOTE_OPEN ||
-	    note->generation != r.generation)
-		return complain(e, -ESTALE, "a response that was released");
+	return NULL;
+}
+
+static int
+item_response(struct encoder *e, struct item *it, const pinion_param *p, pinion_response r)
+{
+	const struct slot_note *note = own_note(e, r, "response");
+	pinion_kind kind;
+
+	if (note == NULL)
+		return e->c->code;
 	kind = note->method->returns.kind;
 	if (p != NULL && !note->method->any_params && !pinioni_kind_may_convert(kind, p->kind))
 		return complain(e, -EINVAL, "parameter \"%s\" wants %s and %s.%s returns %s",
@@ -138,6 +163,46 @@ item_response(struct encoder *e, struct item *it, const pinion_param *p, pinion_
 	if (item_result(e, it, r.port, r.slot, r.generation << 16 | note->home) != 0)
 		return e->c->code;
 	return pin(e, r.slot, PIN_SLOT);
+}
+
+/* Of a request that is handed on: what its handler has not read. */
+static int
+item_handed_on(struct encoder *e, struct item *it, pinion_stream s)
+{
+	if (e->forwards == NULL)
+		return complain(e, -EINVAL,
+		    "a stream that is a handler's argument is read by it, or forwarded");
+	if (!pinioni_piped_hand_on(e->forwards, s, &it->ref))
+		return complain(e, -ESTALE, "a stream that this request has not, or no longer");
+	it->is_ref = e->is_piped = true;
+	return 0;
+}
+
+static int
+item_stream(struct encoder *e, struct item *it, pinion_stream s)
+{
+	pinion_response r = { .generation = s.generation, .port = s.port, .slot = s.slot };
+	struct slot_note *note;
+
+	if (stream_is_piped(s))
+		return item_handed_on(e, it, s);
+	note = own_note(e, r, "stream");
+	if (note == NULL)
+		return e->c->code;
+	if ((note->marks & (MARK_STREAM | MARK_PIPED | MARK_TAGGED)) != MARK_STREAM)
+		return complain(e, -EINVAL, "%s.%s %s", note->method->deployment->name,
+		    note->method->name,
+		    (note->marks & MARK_STREAM) == 0 ? "was not called as a stream"
+			: (note->marks & MARK_PIPED) != 0
+			? "is another call's argument already"
+			: "is a tagged stream, which is harvested");
+	if (item_result(e, it, s.port, s.slot, s.generation << 16 | note->home) != 0 ||
+	    pin(e, s.slot, PIN_SLOT) != 0)
+		return e->c->code;
+	it->ref.kind = REF_STREAM;
+	pinioni_piped_start(e->port, note);
+	e->is_piped = true;
+	return 0;
 }
 
 static int
@@ -227,6 +292,9 @@ item_of(struct encoder *e, unsigned i, const pinion_value *v)
 	if (e->port != NULL && v->kind == PINION_KIND_REF &&
 	    (p == NULL || p->kind != PINION_KIND_REF))
 		return item_ref(e, it, v->as.ref);
+	if (e->port != NULL && v->kind == PINION_KIND_STREAM &&
+	    (p == NULL || p->kind == PINION_KIND_STREAM))
+		return item_stream(e, it, v->as.stream);
 	if (p != NULL && kind_is_scalar(p->kind))
 		return item_scalar(e, it, p, v);
 	if (p != NULL && p->kind != v->kind)
@@ -432,6 +500,8 @@ encode_items(struct encoder *e, pinion_args args, struct message *m)
 	if (err != 0)
 		return err;
 	m->refs = e->refs;
+	if (e->is_piped)
+		m->function |= MESSAGE_PIPED;
 	size = write_items(e, count, NULL, &align);
 	if (size > MESSAGE_RECORD || align > 8)
 		return write_outside(e, count, size, m);
@@ -544,15 +614,18 @@ encoder_start(struct encoder *e, const struct method *method, struct complaint *
 	e->port = NULL;
 	e->method = method;
 	e->note = NULL;
+	e->forwards = NULL;
+	e->is_piped = false;
 	e->c = c;
 	e->kinds = 0;
 	e->refs = 0;
 }
 
 int
-pinioni_encode(pinion_port *port, const struct method *method, pinion_args args, struct message *m,
-    struct slot_note *note, struct complaint *c)
+pinioni_encode(pinion_port *port, pinion_args args, struct message *m, struct slot_note *note,
+    struct pinion_request *forwards, struct complaint *c)
 {
+	const struct method *method = note->method;
 	struct encoder e;
 	int home;
 
@@ -567,6 +640,7 @@ pinioni_encode(pinion_port *port, const struct method *method, pinion_args args,
 	encoder_start(&e, method, c);
 	e.port = port;
 	e.note = note;
+	e.forwards = forwards;
 	return is_lone(port, method, &args) ? encode_lone(&e, value_bytes(args.values), m)
 					    : encode_items(&e, args, m);
 }

@@ -60,10 +60,10 @@ bool pinioni_args_are_scalars(
 void pinioni_encode_scalars(
     pinion_port *port, const pinion_args *args, struct message *m, struct slot_note *note);
 
-/* Fills m's record, length and refs; what must be kept is pinned in `note`, also on failure. */
-int pinioni_encode(pinion_port *port, const struct method *method, pinion_args args,
-    struct message *m, struct slot_note *note, struct complaint *c)
-    __attribute__((warn_unused_result));
+/* Of a call of note->method: fills m's record, length and refs; what must be kept is pinned in `note`, also on failure.
+ * forwards: the request that is handed on by it; NULL: none. */
+int pinioni_encode(pinion_port *port, pinion_args args, struct message *m, struct slot_note *note,
+    struct pinion_request *forwards, struct complaint *c) __attribute__((warn_unused_result));
 
 /* Constructor arguments: the same rules without a port, into at most `room` bytes. */
 int pinioni_encode_plain(const struct method *method, pinion_args args, unsigned char *record,

@@ -44,7 +44,7 @@ layout_field(const struct layout *l, bool is_ref)
 	pinion_kind kind = p != NULL ? p->kind : (pinion_kind)(l->kinds >> 4 * l->next & 15);
 	struct field f = { .kind = kind, .is_ref = is_ref, .align = 8, .size = 8 };
 
-	if (is_ref || kind == PINION_KIND_REF) {
+	if (is_ref || kind == PINION_KIND_REF || kind == PINION_KIND_STREAM) {
 		f.size = 16;
 	} else if (kind_is_variable(kind) || (p == NULL && kind == PINION_KIND_STRUCT)) {
 		f.variable = true;

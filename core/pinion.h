@@ -372,6 +372,8 @@ int pinion_next_within_into(
 /* The same as its own kind; timeout_ns negative: no limit. */
 int pinion_next_value(
     pinion_stream stream, int64_t timeout_ns, pinion_value *value) PINION_MUST_CHECK;
+/* A stream may be an argument, of a task too, once: then it is read there, from where its caller had come to, and
+ * pinion_next says -EINVAL here. The call does not wait for it. Closing it here ends nothing. */
 /* As pinion_cancel: pinion_next says -ECANCELED after the items that are there. */
 void pinion_stream_cancel(pinion_stream stream);
 /* Gives it back. What is still yielded is dropped, and the producer canceled. */
@@ -440,6 +442,9 @@ pinion_bytes pinion_arg_bytes(pinion_request *req, unsigned index);
 pinion_handle pinion_arg_handle(pinion_request *req, unsigned index);
 pinion_ref pinion_arg_ref(
     pinion_request *req, unsigned index); /* a declared PINION_REF parameter */
+/* A declared PINION_STREAM parameter: read here with pinion_next, items as they come. What is not read to the end when
+ * the request has ended is canceled. It may be forwarded once, with what was not read. */
+pinion_stream pinion_arg_stream(pinion_request *req, unsigned index);
 const void *pinion_arg_struct_at(pinion_request *req, unsigned index, size_t size, size_t align);
 
 /* Answers; a second answer is -EALREADY and is logged, the first stands. -EMSGSIZE: larger than the

@@ -86,6 +86,7 @@ typedef enum pinion_kind {
 	PINION_KIND_STRUCT,
 	PINION_KIND_HANDLE,
 	PINION_KIND_RESPONSE,
+	PINION_KIND_STREAM,
 	PINION_KIND_REF,
 	PINION_KIND_NODE,
 	PINION_KIND_LATE = 15 /* known at run time only: PINION_NAMED, PINION_STRUCT_OF */
@@ -105,6 +106,7 @@ typedef struct pinion_value {
 		pinion_bytes bytes; /* bytes: also a struct's */
 		pinion_handle handle;
 		pinion_response response;
+		pinion_stream stream;
 		pinion_ref ref;
 		pinion_node *node;
 	} as;

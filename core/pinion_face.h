@@ -58,6 +58,11 @@ pinion_value_response(pinion_response x)
 	return (pinion_value){ .kind = PINION_KIND_RESPONSE, .as.response = x };
 }
 static inline pinion_value
+pinion_value_stream(pinion_stream x)
+{
+	return (pinion_value){ .kind = PINION_KIND_STREAM, .as.stream = x };
+}
+static inline pinion_value
 pinion_value_ref(pinion_ref x)
 {
 	return (pinion_value){ .kind = PINION_KIND_REF, .as.ref = x };
@@ -215,6 +220,7 @@ pinion_args_of(const pinion_value *values, uint64_t signature, uint32_t count)
 #define PINION_F64(name) PINION_PARAM_(name, PINION_KIND_F64, 8, 8)
 #define PINION_BYTES(name) PINION_PARAM_(name, PINION_KIND_BYTES, 0, 8)
 #define PINION_REF(name) PINION_PARAM_(name, PINION_KIND_REF, 16, 8)
+#define PINION_STREAM(name) PINION_PARAM_(name, PINION_KIND_STREAM, 16, 8)
 #define PINION_STR(name) PINION_PARAM_(name, PINION_KIND_STR, 0, 1)
 #define PINION_HANDLE(name) PINION_PARAM_(name, PINION_KIND_HANDLE, 8, 8)
 #define PINION_STRUCT(name, type) \
@@ -282,21 +288,22 @@ pinion_args_of(const pinion_value *values, uint64_t signature, uint32_t count)
 	const uint32_t symbol##_pinion_abi = PINION_ABI
 
 /* One value. No default: an unsupported type does not compile. The argument is evaluated once. */
-#define PINION_BY_KIND_(x, b, i, u, f, cs, s, by, h, r, rf, n, self) \
+#define PINION_BY_KIND_(x, b, i, u, f, cs, s, by, h, r, st, rf, n, self) \
 	_Generic((x), bool: b, char: i, signed char: i, short: i, int: i, long: i, long long: i, unsigned char: u, \
 	    unsigned short: u, unsigned int: u, unsigned long: u, unsigned long long: u, float: f, double: f, char *: cs, \
-	    const char *: cs, pinion_str: s, pinion_bytes: by, pinion_handle: h, pinion_response: r,\
+	    const char *: cs, pinion_str: s, pinion_bytes: by, pinion_handle: h, pinion_response: r, pinion_stream: st, \
 	    pinion_ref: rf, pinion_node *: n, pinion_value: self)
 #define PINION_VALUE(x) \
 	PINION_BY_KIND_(x, pinion_value_bool, pinion_value_i64, pinion_value_u64, \
 	    pinion_value_f64, pinion_value_cstr, pinion_value_str, pinion_value_bytes, \
-	    pinion_value_handle, pinion_value_response, pinion_value_ref, pinion_value_node, \
-	    pinion_value_self) \
+	    pinion_value_handle, pinion_value_response, pinion_value_stream, pinion_value_ref, \
+	    pinion_value_node, pinion_value_self) \
 	(x)
 #define PINION_KIND(x) \
 	PINION_BY_KIND_(x, PINION_KIND_BOOL, PINION_KIND_I64, PINION_KIND_U64, PINION_KIND_F64, \
 	    PINION_KIND_STR, PINION_KIND_STR, PINION_KIND_BYTES, PINION_KIND_HANDLE, \
-	    PINION_KIND_RESPONSE, PINION_KIND_REF, PINION_KIND_NODE, PINION_KIND_LATE)
+	    PINION_KIND_RESPONSE, PINION_KIND_STREAM, PINION_KIND_REF, PINION_KIND_NODE, \
+	    PINION_KIND_LATE)
 /* Any lvalue or compound literal, commas and all; &5 does not compile. A struct cannot be a plain argument: &(x) of an
  * int literal is a constraint violation even in a branch that _Generic does not take. */
 #define PINION_STRUCT_OF(...) pinion_value_struct(&(__VA_ARGS__), sizeof(__VA_ARGS__))

@@ -349,7 +349,7 @@ pinioni_port_release_slot(pinion_port *p, struct slot_note *note)
 		free_slot(p, note);
 		return;
 	}
-	if ((note->marks & MARK_STREAM) != 0)
+	if ((note->marks & (MARK_STREAM | MARK_PIPED)) == MARK_STREAM)
 		pinioni_stream_close(p, note);
 	note->state = NOTE_ZOMBIE;
 	note->marks &= (uint16_t)~MARK_TAGGED;

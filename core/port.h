@@ -66,6 +66,7 @@ enum note_mark {
 	MARK_TERMS = 512,      /* it has memory.terms */
 	MARK_BOUND = 1024,     /* and in them a deadline, */
 	MARK_CARRIED = 2048,   /* and a block */
+	MARK_PIPED = 4096,     /* a stream that another call reads: core/piped.h */
 };
 
 /* What one argument keeps. */
@@ -216,6 +217,9 @@ void pinioni_port_failed_in(pinion_port *port, const char *deployment, const cha
 /* The same, for an error that arose in that method: a dependent of a call that got no slot. */
 pinion_response pinioni_port_fail_upstream(
     pinion_port *port, int code, const char *deployment, const char *method, const char *text);
+
+/* Why that call failed; texts hold as long as its slot. port NULL: nothing is known of it. */
+pinion_error pinioni_error_of_slot(const pinion_port *port, uint32_t slot, uint64_t generation);
 
 /* Keeps the block that holds a call's loaned argument. */
 static inline void

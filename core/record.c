@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/layout.h"
+#include "core/piped.h"
 #include "core/runtime.h"
 #include "core/value.h"
 
@@ -370,6 +371,8 @@ view_ref(struct pinion_request *r, const struct record_ref *ref, struct view *v)
 
 	if (ref->kind == REF_RESULT)
 		return view_result(r, ref, v);
+	if (ref->kind == REF_STREAM)
+		return pinioni_piped_open(r, ref, v);
 	port = runtime_port(r->worker->runtime, ref->port);
 	if (port == NULL)
 		return -ESTALE;
@@ -426,6 +429,8 @@ decode_field(struct pinion_request *r, const struct field *f, unsigned i)
 	struct record_ref ref;
 	int err;
 
+	if (!f->is_ref && f->kind == PINION_KIND_STREAM)
+		return -EBADMSG;
 	if (!f->is_ref) {
 		v->kind = (uint32_t)f->kind;
 		v->length = (uint32_t)f->size;
@@ -437,6 +442,8 @@ decode_field(struct pinion_request *r, const struct field *f, unsigned i)
 	}
 	memcpy(&ref, r->record + f->at, sizeof ref);
 	v->kind = want != NULL ? (uint32_t)want->kind : (uint32_t)f->kind;
+	if ((v->kind == PINION_KIND_STREAM) != (ref.kind == REF_STREAM))
+		return -EBADMSG;
 	err = view_ref(r, &ref, v);
 	return err != 0 ? err : check_view(v, want);
 }

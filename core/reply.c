@@ -10,6 +10,7 @@
 #include "core/call.h"
 #include "core/cancel.h"
 #include "core/encode.h"
+#include "core/piped.h"
 #include "core/record.h"
 #include "core/route.h"
 #include "core/runtime.h"
@@ -393,7 +394,7 @@ forward(pinion_request *r, const struct method *method, pinion_args args, struct
 {
 	struct worker *w = r->worker;
 	const struct call_how how = { .tag = 0 };
-	struct slot_note scratch = { .generation = 0 };
+	struct slot_note scratch = { .method = method };
 	struct message m = r->message;
 	uint32_t replica = 0;
 	unsigned target = 0, stop;
@@ -406,7 +407,7 @@ forward(pinion_request *r, const struct method *method, pinion_args args, struct
 	m.method = method->index;
 	m.function &= MESSAGE_TERMS;
 	m.call++;
-	err = pinioni_encode(w->port, method, args, &m, &scratch, c);
+	err = pinioni_encode(w->port, args, &m, &scratch, r, c);
 	if (err == 0 && !route_target(w->port, method, &how, &replica, &target)) {
 		err = pinioni_call_no_target(w->port, &text);
 		(void)pinioni_complain(c, err, "%s", text);
@@ -414,6 +415,7 @@ forward(pinion_request *r, const struct method *method, pinion_args args, struct
 	if (err == 0 && lend(r, &scratch) != 0)
 		err = pinioni_complain(c, -ENOBUFS, "too many arguments are lent");
 	if (err != 0) {
+		pinioni_piped_undo(w->port, scratch.pin, scratch.pins);
 		pinioni_port_unpin(w->port, scratch.pin, scratch.pins);
 		return err;
 	}

@@ -11,6 +11,7 @@
 #include "core/call.h"
 #include "core/cancel.h"
 #include "core/custody.h"
+#include "core/piped.h"
 #include "core/record.h"
 #include "core/runtime.h"
 #include "core/terms.h"
@@ -451,6 +452,8 @@ pinioni_request_hand_over(
 	custody_settle(w);
 	if (r->is_admitted)
 		pinioni_admission_leave(r);
+	if ((r->message.function & MESSAGE_PIPED) != 0)
+		pinioni_piped_end(r, m);
 	r->state = REQUEST_ANSWERED;
 	if (r->port != NULL && target_worker != w->index) {
 		list = dependents_detach(r);

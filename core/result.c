@@ -457,21 +457,22 @@ error_of_failure(const pinion_port *port, pinion_response r)
 	return e;
 }
 
-static pinion_error
-error_of_slot(const pinion_port *port, pinion_response r)
+pinion_error
+pinioni_error_of_slot(const pinion_port *port, uint32_t slot, uint64_t generation)
 {
-	const struct fault *f = &port->memory.faults[r.slot];
+	const struct fault *f;
 	const struct deployment *d;
 	pinion_error e = {
 		.deployment = str_of(NULL), .method = str_of(NULL), .text = str_of(NULL)
 	};
 
-	if (!slot_poll(&port->memory.slots[r.slot], r.generation) ||
-	    port->memory.slots[r.slot].status == 0)
+	if (port == NULL || !slot_poll(&port->memory.slots[slot], generation) ||
+	    port->memory.slots[slot].status == 0)
 		return e;
+	f = &port->memory.faults[slot];
 	/* Only now: before it is DONE the callee may be writing the fault. */
 	d = registry_deployment(&port->runtime->registry, f->deployment);
-	e.code = port->memory.slots[r.slot].status;
+	e.code = port->memory.slots[slot].status;
 	e.origin = (pinion_origin)f->origin;
 	e.text = (pinion_str){ f->text, f->length };
 	if (d != NULL) {
@@ -517,7 +518,7 @@ pinion_response_error(pinion_response r)
 	if (port_is_failed(r))
 		e = error_of_failure(port, r);
 	else if (port_note_of(port, r) != NULL)
-		e = error_of_slot(port, r);
+		e = pinioni_error_of_slot(port, r.slot, r.generation);
 	else if (port_note_held(port, r) != NULL)
 		e = error_of_overdue(port, r);
 	else

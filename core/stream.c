@@ -9,10 +9,10 @@
 
 #include "core/call.h"
 #include "core/cancel.h"
+#include "core/piped.h"
 #include "core/read.h"
-#include "core/runtime.h"
+#include "core/starved.h"
 #include "core/thread.h"
-#include "shm/bell.h"
 
 static pinion_response
 response_of(pinion_stream s)
@@ -95,25 +95,23 @@ pinion_call_stream_with(pinion_handle handle, const pinion_stream_options *o)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-/* What it waits for was stored before. */
-static void
-wake_producer(struct pinion_runtime *rt, const struct ring *ring)
+struct ring *
+pinioni_stream_ring(const pinion_port *port, uint32_t slot, uint64_t *bytes)
 {
-	int worker;
+	struct result_place place = port->memory.places[slot];
 
-	bell_order();
-	worker = ring_starved(ring);
-	if (worker < 0 || (uint32_t)worker >= rt->worker_count)
-		return;
-	if (epoch_is_asleep(epoch_look(&rt->board.workers[worker].epoch)))
-		pinioni_worker_ring(rt, (unsigned)worker);
+	*bytes = place.size;
+	return (struct ring *)(void *)segment_at(&port->memory.segment,
+	    port->memory.arena_base + (uint64_t)place.at * ARENA_GRANULE, place.size);
 }
 
-static void
-give_room(pinion_port *port, struct ring_rx *rx)
+void
+pinioni_stream_give_room(struct pinion_runtime *rt, struct ring_rx *rx)
 {
-	if (ring_settle(rx))
-		wake_producer(port->runtime, rx->ring);
+	if (!ring_settle(rx))
+		return;
+	bell_order();
+	starved_wake(rt, ring_starved(rx->ring));
 }
 
 void
@@ -122,7 +120,8 @@ pinioni_stream_close(pinion_port *port, struct slot_note *note)
 	struct ring *ring = port->streams[port_slot_of(port, note)].ring;
 
 	ring_close(ring);
-	wake_producer(port->runtime, ring);
+	bell_order();
+	starved_wake(port->runtime, ring_starved(ring));
 	if (runtime_phase(port->runtime) == RUNTIME_RUNNING)
 		pinioni_cancel_note(port, note, REQUEST_CANCELED);
 }
@@ -136,19 +135,13 @@ await_item(pinion_port *port, pinion_response r, int64_t timeout_ns, const struc
 
 	ring_pass_held(rx);
 	for (;;) {
-		int at;
+		int at, got = stream_look(rx, slot, r.generation, item);
 
-		*item = ring_peek(rx);
-		if (*item == NULL && slot_poll(slot, r.generation)) {
-			*item = ring_peek(rx); /* the last ones came before the end */
-			if (*item == NULL)
-				return slot->status;
-		}
-		if (*item != NULL)
-			return 1;
+		if (got != STREAM_NOTHING)
+			return got;
 		if (port->notes[r.slot].state == NOTE_OVERDUE)
 			return -ETIMEDOUT;
-		give_room(port, rx);
+		pinioni_stream_give_room(port->runtime, rx);
 		at = pinioni_port_wait(port, &r, 1, timeout_ns);
 		if (at == -EAGAIN && (port->notes[r.slot].marks & MARK_TAGGED) != 0 &&
 		    !pinioni_port_ask(port, r.slot))
@@ -158,10 +151,9 @@ await_item(pinion_port *port, pinion_response r, int64_t timeout_ns, const struc
 	}
 }
 
-/* item: of another process, maybe. Views stay until the next item is asked for. */
-static int
-read_item(pinion_port *port, struct ring_rx *rx, const struct ring_item *item, pinion_into into,
-    pinion_value *value)
+int
+pinioni_stream_read_item(struct pinion_runtime *rt, struct ring_rx *rx,
+    const struct ring_item *item, const pinion_into *into, pinion_value *value)
 {
 	pinion_kind kind = (pinion_kind)item->kind;
 	uint32_t length = item->length;
@@ -170,7 +162,7 @@ read_item(pinion_port *port, struct ring_rx *rx, const struct ring_item *item, p
 	if (length > rx->stride - offsetof(struct ring_item, bytes))
 		return -EBADMSG;
 	err = value != NULL ? pinioni_read_value(kind, item->bytes, length, value)
-			    : pinioni_read(kind, item->bytes, length, &into);
+			    : pinioni_read(kind, item->bytes, length, into);
 	if (err != 0)
 		return err;
 	if (kind_is_scalar(kind))
@@ -178,7 +170,7 @@ read_item(pinion_port *port, struct ring_rx *rx, const struct ring_item *item, p
 	else
 		rx->holds = true;
 	if (ring_is_due(rx))
-		give_room(port, rx);
+		pinioni_stream_give_room(rt, rx);
 	return 1;
 }
 
@@ -192,10 +184,12 @@ next(
 
 	if (note == NULL)
 		return port_is_failed(r) ? -(int)(r.generation & 0xffff) : -ESTALE;
-	if ((note->marks & MARK_STREAM) == 0)
+	if ((note->marks & (MARK_STREAM | MARK_PIPED)) != MARK_STREAM)
 		return -EINVAL;
 	got = await_item(port, r, timeout_ns, &item);
-	return got == 1 ? read_item(port, &port->streams[r.slot], item, into, value) : got;
+	return got == 1
+	    ? pinioni_stream_read_item(port->runtime, &port->streams[r.slot], item, &into, value)
+	    : got;
 }
 
 static int
@@ -207,6 +201,8 @@ next_of(pinion_stream s, int64_t timeout_ns, pinion_into into, pinion_value *val
 
 	if (s.slot == RESPONSE_NOWHERE)
 		return -(int)(s.generation & 0xffff);
+	if (stream_is_piped(s))
+		return pinioni_piped_next(s, timeout_ns, &into, value);
 	port = port_enter_response(s.port, &shell, &err);
 	if (port == NULL)
 		return err;
@@ -236,13 +232,25 @@ pinion_next_value(pinion_stream s, int64_t timeout_ns, pinion_value *value)
 void
 pinion_stream_close(pinion_stream s)
 {
-	pinion_release(response_of(s));
+	if (stream_is_piped(s))
+		pinioni_piped_close(s);
+	else
+		pinion_release(response_of(s));
+}
+
+void
+pinion_stream_cancel(pinion_stream s)
+{
+	if (stream_is_piped(s))
+		pinioni_piped_cancel(s);
+	else
+		pinion_cancel(response_of(s));
 }
 
 pinion_error
 pinion_stream_error(pinion_stream s)
 {
-	return pinion_response_error(response_of(s));
+	return stream_is_piped(s) ? pinioni_piped_error(s) : pinion_response_error(response_of(s));
 }
 
 /* ---- yielding ------------------------------------------------------------------------------- */
@@ -269,11 +277,10 @@ refuse(pinion_request *r)
 static int
 open_ring(pinion_request *r)
 {
-	struct result_place place = r->port->memory.places[r->message.slot];
-	void *at = segment_at(&r->port->memory.segment,
-	    r->port->memory.arena_base + (uint64_t)place.at * ARENA_GRANULE, place.size);
+	uint64_t bytes;
+	struct ring *ring = pinioni_stream_ring(r->port, r->message.slot, &bytes);
 
-	if (at == NULL || !ring_tx_init(&r->out, at, place.size) ||
+	if (ring == NULL || !ring_tx_init(&r->out, ring, bytes) ||
 	    ring_tx_most(&r->out) < r->method->item_size) {
 		pinioni_request_fail(r, -EBADMSG, PINION_ORIGIN_RUNTIME,
 		    "the caller of %s.%s has no room for its stream", r->method->deployment->name,
@@ -284,48 +291,17 @@ open_ring(pinion_request *r)
 	return 0;
 }
 
+struct roomless {
+	struct starved starved;
+	struct ring_tx *tx;
+};
+
 static bool
-may_go_on(struct ring_tx *tx)
+has_room(struct starved *me)
 {
+	struct ring_tx *tx = caa_container_of(me, struct roomless, starved)->tx;
+
 	return ring_claim(tx) != NULL || ring_is_closed(tx);
-}
-
-static struct starved_list *
-list_of(struct worker *w, const struct starved *s)
-{
-	return s->looks < STARVED_FRESH ? &w->starved : &w->starved_long;
-}
-
-static void
-list(struct worker *w, struct starved *s)
-{
-	struct starved_list *list = list_of(w, s);
-
-	cds_list_add_tail(&s->link, &list->head);
-	list->count++;
-	w->listed++;
-	s->listed = true;
-}
-
-static void
-unlist(struct worker *w, struct starved *s)
-{
-	cds_list_del(&s->link);
-	list_of(w, s)->count--;
-	w->listed--;
-	s->listed = false;
-}
-
-/* On the list, until somebody resumes it. */
-static int
-wait_in_turn(struct worker *w, struct starved *me)
-{
-	int err;
-
-	if (!me->listed)
-		list(w, me);
-	err = pinioni_worker_suspend(w);
-	return err != 0 ? err : pinioni_worker_interrupted(w);
 }
 
 /* Until the reader has taken some, or has left. */
@@ -333,68 +309,14 @@ __attribute__((noinline)) static int
 wait_for_room(pinion_request *r)
 {
 	struct worker *w = r->worker;
-	struct starved me = { .fiber = w->current_fiber, .tx = &r->out };
-	int err = 0;
+	struct roomless me = { .starved.may_go_on = has_room, .tx = &r->out };
+	int err;
 
 	ring_starve(&r->out, (int)w->index);
 	bell_order();
-	while (err == 0 && !may_go_on(&r->out))
-		err = wait_in_turn(w, &me);
-	if (me.listed)
-		unlist(w, &me);
+	err = pinioni_starved_wait(w, &me.starved, 0);
 	ring_starve(&r->out, -1);
 	return err;
-}
-
-/* The first few; what has no room goes to the end, and after many looks to those that have waited long. */
-static void
-look_at(struct worker *w, struct starved_list *from, uint32_t most)
-{
-	uint32_t looks = most < from->count ? most : from->count;
-
-	for (; looks != 0; looks--) {
-		struct starved *s = cds_list_first_entry(&from->head, struct starved, link);
-
-		unlist(w, s);
-		if (may_go_on(s->tx)) {
-			pinioni_worker_resume(w, s->fiber);
-			continue;
-		}
-		s->looks += s->looks < STARVED_FRESH;
-		list(w, s);
-	}
-}
-
-void
-pinioni_stream_look_at_starved(struct worker *w)
-{
-	look_at(w, &w->starved, STARVED_LOOKS);
-	look_at(w, &w->starved_long, STARVED_LONG_LOOKS);
-}
-
-void
-pinioni_stream_look_at_all_starved(struct worker *w)
-{
-	look_at(w, &w->starved, UINT32_MAX);
-	look_at(w, &w->starved_long, UINT32_MAX);
-}
-
-static void
-resume_list(struct worker *w, struct starved_list *from)
-{
-	while (from->count != 0) {
-		struct starved *s = cds_list_first_entry(&from->head, struct starved, link);
-
-		unlist(w, s);
-		pinioni_worker_resume(w, s->fiber);
-	}
-}
-
-void
-pinioni_stream_resume_starved(struct worker *w)
-{
-	resume_list(w, &w->starved);
-	resume_list(w, &w->starved_long);
 }
 
 /* Whoever waits for an item. */
@@ -407,6 +329,7 @@ tell_reader(pinion_request *r)
 	flags = slot_take_asked(&r->port->memory.slots[r->message.slot], request_generation(r));
 	if (flags != 0)
 		pinioni_request_tell(r->worker, r->port, r->message.slot, flags);
+	starved_wake(r->worker->runtime, ring_hungry(r->out.ring));
 }
 
 static void

@@ -8,36 +8,44 @@
  *     close: nobody listens                           the next yield says -ECANCELED
  *
  * Told      The reader asks in the slot's word, like who waits for a result; the producer looks there behind
- *           each item. The producer says in the ring on which worker it waits for room; the reader looks
- *           there behind each batch that it gives back, and rings that worker when it sleeps.
+ *           each item. The producer that waits for room is core/starved.h's. A stream that is another call's
+ *           argument is read there: core/piped.h.
  */
 #ifndef PINION_CORE_STREAM_H
 #define PINION_CORE_STREAM_H
 
-#include <urcu/list.h>
-
 #include "core/port.h"
 #include "core/request.h"
-
-/* A handler that waits for room in its ring. */
-struct starved {
-	struct cds_list_head link;
-	struct fiber *fiber;
-	struct ring_tx *tx;
-	uint32_t looks; /* that found nothing */
-	bool listed;
-};
 
 /* A ring for the items of the call that has this slot. 0 or -errno, then nothing was taken. */
 int pinioni_stream_reserve(pinion_port *port, struct slot_note *note, uint32_t window)
     __attribute__((warn_unused_result));
 /* Nobody listens any more to what is not DONE yet. Owner. */
 void pinioni_stream_close(pinion_port *port, struct slot_note *note);
-/* Resumes those that have room now; looks at some, in turn: at most at those that have not waited long. */
-void pinioni_stream_look_at_starved(struct worker *w);
-/* The same, at all. */
-void pinioni_stream_look_at_all_starved(struct worker *w);
-/* For stop. */
-void pinioni_stream_resume_starved(struct worker *w);
+/* The block that is reserved for that call's items, and its bytes. NULL: what the port says of it does not fit. */
+struct ring *pinioni_stream_ring(const pinion_port *port, uint32_t slot, uint64_t *bytes);
+/* What was taken is said, to a producer that sleeps as well. */
+void pinioni_stream_give_room(struct pinion_runtime *rt, struct ring_rx *rx);
+/* An item of another process, maybe: 1, or why it stays. Its views stay until the next is asked for. */
+int pinioni_stream_read_item(struct pinion_runtime *rt, struct ring_rx *rx,
+    const struct ring_item *item, const pinion_into *into, pinion_value *value);
+
+enum {
+	STREAM_NOTHING = 2
+};
+
+/* 1: *item is the next; 0, or why there is no more: the end; STREAM_NOTHING: it is still to come. */
+static inline int
+stream_look(const struct ring_rx *rx, const struct slot *slot, uint64_t generation,
+    const struct ring_item **item)
+{
+	*item = ring_peek(rx);
+	if (*item == NULL && slot_poll(slot, generation)) {
+		*item = ring_peek(rx); /* the last ones came before the end */
+		if (*item == NULL)
+			return slot->status;
+	}
+	return *item != NULL ? 1 : STREAM_NOTHING;
+}
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "core/cancel.h"
 #include "core/runtime.h"
-#include "core/stream.h"
+#include "core/starved.h"
 #include "core/thread.h"
 #include "shm/bell.h"
 
@@ -376,5 +376,5 @@ pinioni_worker_resume_all(struct worker *w)
 	for (struct stranger *s = w->strangers; s != NULL; s = s->next)
 		pinioni_worker_resume(w, s->fiber);
 	(void)pinioni_timers_run(&w->timers, w, UINT64_MAX);
-	pinioni_stream_resume_starved(w);
+	pinioni_starved_resume_all(w);
 }

@@ -13,7 +13,7 @@ static int
 run_task(void *state, pinion_request *r)
 {
 	struct pinion_runtime *rt = r->worker->runtime;
-	unsigned function = r->message.function & ~(unsigned)(MESSAGE_TERMS | MESSAGE_FIXED);
+	unsigned function = r->message.function & MESSAGE_FUNCTION;
 	pinion_task_fn *fn = NULL;
 
 	(void)state;

@@ -19,6 +19,7 @@ pinioni_kind_name(pinion_kind kind)
 		[PINION_KIND_STRUCT] = "struct",
 		[PINION_KIND_HANDLE] = "handle",
 		[PINION_KIND_RESPONSE] = "response",
+		[PINION_KIND_STREAM] = "stream",
 		[PINION_KIND_REF] = "reference",
 		[PINION_KIND_NODE] = "node" };
 

@@ -18,7 +18,7 @@
 #include "core/grant.h"
 #include "core/record.h"
 #include "core/runtime.h"
-#include "core/stream.h"
+#include "core/starved.h"
 #include "core/thread.h"
 #include "shm/bell.h"
 
@@ -248,7 +248,7 @@ has_something(struct worker *w)
 	bool mail = atomic_load_explicit(&w->mail, memory_order_relaxed) != NULL;
 
 	pinioni_worker_look_at_strangers(w);
-	pinioni_stream_look_at_all_starved(w);
+	pinioni_starved_look_at_all(w);
 	return mail || w->queue.head != NULL || w->ripe_count != 0 || w->resumed != NULL ||
 	    w->outbox_messages != 0 || runtime_phase(w->runtime) >= RUNTIME_CANCELING ||
 	    !pinioni_lanes_are_empty(w) ||
@@ -350,7 +350,7 @@ __attribute__((noinline)) static void
 look_at_lists(struct worker *w)
 {
 	pinioni_worker_look_at_strangers(w);
-	pinioni_stream_look_at_starved(w);
+	pinioni_starved_look(w);
 	pinioni_batch_turn(w);
 }
 

@@ -78,7 +78,7 @@ struct stranger {
 	uint64_t generation;
 };
 
-/* core/stream.c */
+/* core/starved.h */
 struct starved_list {
 	struct cds_list_head head; /* struct starved */
 	uint32_t count;
@@ -141,7 +141,7 @@ struct worker {
 	struct timers timers;
 	struct fiber *awaiting; /* those that wait for results of this worker's port */
 	struct stranger *strangers;
-	struct starved_list starved, starved_long; /* handlers that wait for room in their rings */
+	struct starved_list starved, starved_long; /* handlers that wait for their rings */
 	bool leave;                                /* back to thread_stack after this turn */
 	bool canceling;
 	uint64_t idle_since;       /* ticks; 0: busy */

@@ -103,6 +103,8 @@ enum {
 	/* In message.function: */
 	MESSAGE_TERMS = 0x8000, /* the slot has struct call_terms */
 	MESSAGE_FIXED = 0x4000, /* to this replica, and no sibling */
+	MESSAGE_PIPED = 0x2000, /* an argument is a stream */
+	MESSAGE_FUNCTION = 0x1fff,
 };
 
 enum {
@@ -120,7 +122,7 @@ struct message {
 	uint8_t length;    /* bytes used of record, or RECORD_OUTSIDE */
 	uint8_t flags;     /* enum message_flag */
 	uint16_t refs;     /* bit i: argument i is a struct record_ref */
-	uint16_t function; /* of a task: its index in the process; else 0. And MESSAGE_TERMS */
+	uint16_t function; /* of a task: its index in the process; else 0. And these */
 	uint16_t trail;    /* with MESSAGE_FOLLOW: how often what it follows had been handed on */
 	alignas(8) uint8_t record[MESSAGE_RECORD];
 };
@@ -154,6 +156,7 @@ static_assert(sizeof(struct record_outside) <= MESSAGE_RECORD, "segment format")
 enum record_ref_kind {
 	REF_RESULT = 1, /* of a slot */
 	REF_BLOCK,      /* of a payload arena */
+	REF_STREAM,     /* of a slot's ring: read as it comes, never waited for */
 };
 struct record_ref {
 	uint64_t call; /* generation << 16 | home worker; a block: length */
@@ -186,7 +189,9 @@ struct ring {
 	alignas(CELL_SIZE) _Atomic uint64_t
 	    taken; /* W reader  R producer   items below may be written over   edge J */
 	_Atomic uint32_t closed; /* W reader, owner  R producer   nobody listens any more */
-	uint32_t reserved[13 + 16];
+	_Atomic uint32_t
+	    hungry; /* W reader  R producer   worker + 1 that waits for an item; 0: none */
+	uint32_t reserved[12 + 16];
 	/* A line apart, since lines are fetched in pairs. */
 	alignas(CELL_SIZE) _Atomic uint32_t
 	    starved;     /* W producer  R reader, owner   worker + 1 that waits for room; 0: none */

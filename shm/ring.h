@@ -2,14 +2,14 @@
 /*
  * shm/ring.h - the items of one stream: from the replica that yields them to whoever reads.
  *
- *   | taken, closed | starved, window, stride | item 0 | item 1 | ... | item window - 1 |
- *     written by      written by                item n lies in place n % window and is there when
- *     the reader      the producer              its sequence word is n + 1
+ *   | taken, closed, hungry | starved, window, stride | item 0 | item 1 | ... | item window - 1 |
+ *     written by              written by                item n lies in place n % window and is there when
+ *     the reader              the producer              its sequence word is n + 1
  *
  * Why       As in a lane, an item that is a scalar is one line, and its own word says that it is there. The
  *           reader says in batches what it has taken, so that the producer is `window` ahead at most.
- * Threads   ring_tx belongs to the producer's worker, ring_rx to the reader: the thread that called, or
- *           the calling handler's. ring_close: the reader and the ring's owner.
+ * Threads   ring_tx belongs to the producer's worker, ring_rx to the reader: the thread that called, the
+ *           calling handler's, or whose argument the stream is. ring_close: the reader and the ring's owner.
  * Progress  All calls are wait-free. Who finds no item or no room waits elsewhere: core/stream.c.
  * Memory    In the block of the caller's arena that its call reserved; given back when the call is DONE. The
  *           producer checks window and stride against the block's size and keeps them privately.
@@ -78,6 +78,7 @@ ring_init(struct ring *ring, uint32_t window, uint32_t stride)
 	/* relaxed, here and below: published with the call's message. */
 	atomic_store_explicit(&ring->taken, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->closed, 0, memory_order_relaxed);
+	atomic_store_explicit(&ring->hungry, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->starved, 0, memory_order_relaxed);
 	ring->window = window;
 	ring->stride = stride;
@@ -89,21 +90,30 @@ ring_init(struct ring *ring, uint32_t window, uint32_t stride)
 	}
 }
 
+/* bytes: of the block it lies in. False: what it says of itself does not fit there. */
+static inline bool
+ring_shape(const struct ring *ring, uint64_t bytes, uint32_t *window, uint32_t *stride)
+{
+	if (bytes < sizeof *ring)
+		return false;
+	*window = ring->window;
+	*stride = ring->stride;
+	return *window != 0 && (*window & (*window - 1)) == 0 && *window <= RING_WINDOW_MAX &&
+	    *stride >= CELL_SIZE && *stride % CELL_SIZE == 0 &&
+	    ring_size(*window, *stride) <= bytes;
+}
+
 /* ---- producer ------------------------------------------------------------------------------- */
 
-/* bytes: of the block it lies in. False: what it says of itself does not fit there. */
 static inline bool
 ring_tx_init(struct ring_tx *tx, struct ring *ring, uint64_t bytes)
 {
 	uint32_t window, stride;
 
-	if (bytes < sizeof *ring)
+	if (!ring_shape(ring, bytes, &window, &stride))
 		return false;
-	window = ring->window;
-	stride = ring->stride;
 	*tx = (struct ring_tx){ .ring = ring, .mask = window - 1, .stride = stride };
-	return window != 0 && (window & (window - 1)) == 0 && window <= RING_WINDOW_MAX &&
-	    stride >= CELL_SIZE && stride % CELL_SIZE == 0 && ring_size(window, stride) <= bytes;
+	return true;
 }
 
 /* Most bytes of one value. */
@@ -152,12 +162,42 @@ ring_starve(struct ring_tx *tx, int worker)
 	atomic_store_explicit(&tx->ring->starved, (uint32_t)(worker + 1), memory_order_relaxed);
 }
 
+/* The worker on which the reader waits for an item, -1: it does not, or elsewhere. The item was put, and ordered. */
+static inline int
+ring_hungry(const struct ring *ring)
+{
+	/* relaxed: the caller's fence orders it. */
+	return (int)atomic_load_explicit(&ring->hungry, memory_order_relaxed) - 1;
+}
+
 /* ---- reader --------------------------------------------------------------------------------- */
 
 static inline void
 ring_rx_init(struct ring_rx *rx, struct ring *ring, uint32_t window, uint32_t stride)
 {
 	*rx = (struct ring_rx){ .ring = ring, .mask = window - 1, .stride = stride };
+}
+
+/* Behind a reader that has settled what it took, and reads no more. False: as ring_shape. */
+static inline bool
+ring_rx_open(struct ring_rx *rx, struct ring *ring, uint64_t bytes)
+{
+	uint32_t window, stride;
+
+	if (!ring_shape(ring, bytes, &window, &stride))
+		return false;
+	ring_rx_init(rx, ring, window, stride);
+	/* relaxed: who read before us stored it, and then sent the message that made us the reader. */
+	rx->next = rx->settled = atomic_load_explicit(&ring->taken, memory_order_relaxed);
+	return true;
+}
+
+/* Waits for an item from now on, on that worker, or no longer (-1). Ordered by the caller, who then looks again. */
+static inline void
+ring_hunger(struct ring *ring, int worker)
+{
+	/* relaxed: the caller's fence orders it. */
+	atomic_store_explicit(&ring->hungry, (uint32_t)(worker + 1), memory_order_relaxed);
 }
 
 /* The next item where it lies, or NULL. */
