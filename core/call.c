@@ -468,10 +468,13 @@ submit(pinion_port *port, struct worker *w, const struct method *method, pinion_
 }
 
 pinion_response
-pinioni_submit(
-    pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how)
+pinioni_submit(pinion_port *port, const struct method *method, const pinion_args *given,
+    const struct call_how *how)
 {
-	return how->window != 0 || how->timeout_ns != 0 || how->has_key || how->terms != NULL ||
+	/* One by one: copied whole, a load of two would wait for the stores of both. */
+	const pinion_args args = { given->values, given->signature, given->count };
+
+	return how->window != 0 || how->timeout_ns != 0 || how->terms != NULL ||
 		how->priority != PINION_PRIORITY_NORMAL || how->to != 0
 	    ? submit_any(port, method, args, how)
 	    : submit(port, port->worker, method, args, how);
@@ -503,18 +506,24 @@ post(pinion_port *port, const struct method *method, const pinion_args *args,
 
 /* ---- public --------------------------------------------------------------------------------- */
 
+/* By any handle; what that says goes to `how`. */
+static inline pinion_response
+call_any(pinion_port *port, pinion_handle handle, const pinion_args *args, struct call_how *how)
+{
+	pinion_response failed;
+	const struct method *method = pinioni_call_method(port, handle, how, &failed);
+
+	return method == NULL ? failed : pinioni_submit(port, method, args, how);
+}
+
 /* By a handle that says more than its method, or names none. The arguments in registers. */
 __attribute__((noinline, cold)) static pinion_response
 call_late(pinion_port *port, pinion_handle handle, const pinion_value *values, uint64_t signature,
     uint32_t count, const struct call_how *asked)
 {
 	struct call_how how = *asked;
-	pinion_response failed;
-	const struct method *method = pinioni_call_method(port, handle, &how, &failed);
 
-	return method == NULL
-	    ? failed
-	    : pinioni_submit(port, method, (pinion_args){ values, signature, count }, &how);
+	return call_any(port, handle, &(pinion_args){ values, signature, count }, &how);
 }
 
 __attribute__((always_inline)) static inline pinion_response
@@ -648,7 +657,7 @@ pinion_broadcast(pinion_handle handle, pinion_args args, pinion_response *respon
 	if (method != NULL)
 		count = route_count(port, method->deployment);
 	for (how.to = 1; how.to <= count && how.to <= max; how.to++)
-		responses[how.to - 1] = pinioni_submit(port, method, args, &how);
+		responses[how.to - 1] = pinioni_submit(port, method, &args, &how);
 	port_leave(shell);
 	if (method == NULL)
 		return -(int)(failed.generation & 0xffff);
@@ -665,7 +674,7 @@ pinioni_call_terms(const pinion_terms *terms)
 pinion_response
 pinion_call_with_options(pinion_handle handle, const pinion_call_options *o)
 {
-	const struct call_how how = { .tag = o->tag,
+	struct call_how how = { .tag = o->tag,
 		.tagged = o->tagged,
 		.timeout_ns = o->timeout_ns,
 		.key = o->key,
@@ -680,7 +689,7 @@ pinion_call_with_options(pinion_handle handle, const pinion_call_options *o)
 
 	if (port == NULL)
 		return fail_nowhere(err);
-	r = call_late(port, handle, o->args.values, o->args.signature, o->args.count, &how);
+	r = call_any(port, handle, &o->args, &how);
 	port_leave(shell);
 	return r;
 }

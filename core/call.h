@@ -28,8 +28,8 @@ struct call_how {
 #define RESPONSE_NOWHERE \
 	0xffffffffu /* a failed call of a thread that has no port: generation is the code */
 
-pinion_response pinioni_submit(
-    pinion_port *port, const struct method *method, pinion_args args, const struct call_how *how);
+pinion_response pinioni_submit(pinion_port *port, const struct method *method,
+    const pinion_args *args, const struct call_how *how);
 
 /* The method a handle names; what it says of calls goes to `how`, unless that is said there. NULL: *failed says why. */
 const struct method *pinioni_call_method(

@@ -36,22 +36,52 @@ in_turn(struct directory_copy *route)
 	return r;
 }
 
-/* Jump consistent hash (Lamping, Veach): with one more of n, one of n + 1 keys moves, and only to it. */
+/* A hash of 64 bits to 64 (the end of splitmix64). */
+static uint64_t
+mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+/* Of the replicas that a key, which has moved to one of [q, 2q) at least, moved to when there were more and more: the
+ * last below n. 0: all lie above. The last of all is any of them alike; the one before it any below, or none of these. */
+static uint32_t
+last_move(uint64_t key, uint32_t q, uint32_t n)
+{
+	uint64_t draw = mix(key + q * UINT64_C(0x9e3779b97f4a7c15));
+	uint32_t at = q | ((uint32_t)draw & (q - 1));
+
+	while (at >= n) {
+		uint32_t before;
+
+		draw = mix(draw);
+		before = (uint32_t)draw & (2 * q - 1);
+		if (before < q)
+			return 0;
+		if (before < at)
+			at = before;
+	}
+	return at;
+}
+
+/* With one more of n, one of n + 1 keys moves, and only to it: the k-th draws a key with probability 1 / k. Of the q that make
+ * 2q out of q one or more do so for half of all keys: a bit for each such doubling says whether. So what jump
+ * consistent hash (Lamping, Veach) does forwards, with a division a step, is done backwards in one step or two (Ertl). */
 static uint32_t
 by_key(const struct directory_copy *route, uint64_t key)
 {
-	int64_t at = -1, next = 0;
+	uint32_t n = route->count, at = 0;
+	uint32_t moved = (uint32_t)mix(key) & (n < 2 ? 0 : UINT32_MAX >> __builtin_clz(n - 1));
 
-	/* Keys that are near each other are not to go together: a multiplication spreads them. */
-	key *= UINT64_C(0x9e3779b97f4a7c15);
-	key ^= key >> 32;
-	while (next < (int64_t)route->count) {
-		at = next;
-		key = key * UINT64_C(2862933555777941757) + 1;
-		next = (int64_t)((double)(at + 1) *
-		    ((double)(INT64_C(1) << 31) / (double)((key >> 33) + 1)));
+	while (moved != 0 && at == 0) {
+		uint32_t q = UINT32_C(1) << (31 - __builtin_clz(moved));
+
+		at = last_move(key, q, n);
+		moved ^= q;
 	}
-	return route->first + (uint32_t)at;
+	return route->first + at;
 }
 
 /* FNV-1a: a model goes where it went before. */

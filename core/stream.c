@@ -72,7 +72,7 @@ ask(pinion_port *port, pinion_handle handle, const pinion_stream_options *o)
 	if (how.window == 0)
 		return pinioni_port_fail(port, -EINVAL, method,
 		    ".window is %d items: it may be 1 to %d", o->window, RING_WINDOW_MAX);
-	return pinioni_submit(port, method, o->args, &how);
+	return pinioni_submit(port, method, &o->args, &how);
 }
 
 pinion_stream

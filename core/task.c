@@ -95,7 +95,7 @@ pinioni_task_submit(pinion_port *port, pinion_task_fn *fn, pinion_args args)
 	if (index < 0)
 		return pinioni_port_fail(port, index, &d->methods[0], "%s",
 		    fn == NULL ? "the function is NULL" : "too many different functions");
-	return pinioni_submit(port, &d->methods[0], args, &how);
+	return pinioni_submit(port, &d->methods[0], &args, &how);
 }
 
 pinion_response

@@ -118,6 +118,7 @@ static const pinion_deployment caller_kind = {
 
 static pinion_bind_options wanted; /* by the next build */
 static pinion_handle peer;
+static char deployed[32]; /* the last application's name */
 
 static pinion_node *
 build(pinion_app *app, const pinion_config *config)
@@ -140,13 +141,12 @@ static pinion_handle
 deploy(pinion_bind_options options)
 {
 	static int serial;
-	char name[32];
 	pinion_handle handle;
 	pinion_diag diag;
 
 	wanted = options;
-	(void)snprintf(name, sizeof name, "app%d", ++serial);
-	if (pinion_run(rt, build, &handle, .name = name, .diag = &diag) != 0)
+	(void)snprintf(deployed, sizeof deployed, "app%d", ++serial);
+	if (pinion_run(rt, build, &handle, .name = deployed, .diag = &diag) != 0)
 		print_message("%s\n", diag.text);
 	assert_true(handle.id != 0);
 	return handle;
@@ -400,6 +400,37 @@ a_key_has_its_replica(void **state)
 		    of[0]);
 }
 
+/* Of n replicas and one more each gets as many keys; one key of n + 1 moves, and only to the new one. */
+static void
+keys_move_to_the_new_replica_and_nowhere_else(void **state)
+{
+	enum {
+		KEYS = 2000
+	};
+	pinion_handle handle =
+	    deploy((pinion_bind_options){ .num_replicas = 3, .routing = "by_key" });
+	int64_t of[KEYS];
+
+	(void)state;
+	for (uint64_t key = 0; key < KEYS; key++)
+		of[key] = ask_key(handle, key * 1000);
+	for (int n = 3; n < 18; n++) { /* beyond 4, 8 and 16 */
+		int moved = 0;
+
+		assert_int_equal(pinion_scale(rt, deployed, kind.name, n + 1, NULL), 0);
+		for (uint64_t key = 0; key < KEYS; key++) {
+			int64_t now = ask_key(handle, key * 1000);
+
+			if (now == of[key])
+				continue;
+			assert_int_equal(now, n);
+			of[key] = now;
+			moved++;
+		}
+		assert_in_range(moved, KEYS / (n + 1) / 2, KEYS / (n + 1) * 3 / 2);
+	}
+}
+
 /* Idle siblings take nothing that is theirs by key. */
 static void
 a_key_stays_where_it_is(void **state)
@@ -498,6 +529,7 @@ main(void)
 		TEST(what_waits_too_long_never_starts),
 		TEST(round_robin_takes_turns),
 		TEST(a_key_has_its_replica),
+		TEST(keys_move_to_the_new_replica_and_nowhere_else),
 		TEST(a_key_stays_where_it_is),
 		TEST(local_is_on_the_callers_worker),
 		TEST(what_is_wrong_is_named),
