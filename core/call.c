@@ -418,6 +418,8 @@ send(pinion_port *port, struct slot_note *note, const pinion_args *args, const s
 	err = pinioni_encode(port, *args, &m, note, NULL, c);
 	if (err == 0)
 		err = reserve_result(port, note, how->window, c);
+	if (err == 0 && (note->marks & MARK_PLACED) != 0)
+		record_name_place(&m, port->memory.places[m.slot]);
 	if (err == 0 && (err = dispatch(port, note->method, note, &m, how, &text)) != 0)
 		(void)pinioni_complain(c, err, "%s", text);
 	return err;

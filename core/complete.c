@@ -323,6 +323,8 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 	if (r->dependents != NULL)
 		rest = dispatch_early(r, o);
 	write_result(r, o, slot);
+	if (o->status == 0) /* then it ran here */
+		r->replica->answered = o->length > SLOT_BYTES ? o->length : 0;
 	flags = finish_slot(r, slot, o->kind);
 	if (rest != NULL)
 		pinioni_request_route_all(rest);
@@ -410,10 +412,12 @@ pinioni_request_relay(struct pinion_request *r, uint16_t at)
 void *
 pinioni_request_place(const struct pinion_request *r, uint32_t length)
 {
-	const struct result_place *place = &r->port->memory.places[r->message.slot];
+	struct result_place place = record_place(&r->message);
 
-	if (place->size < length)
+	if (place.size == 0)
+		place = r->port->memory.places[r->message.slot];
+	if (place.size < length)
 		return NULL;
 	return segment_at(&r->port->memory.segment,
-	    r->port->memory.arena_base + (uint64_t)place->at * ARENA_GRANULE, length);
+	    r->port->memory.arena_base + (uint64_t)place.at * ARENA_GRANULE, length);
 }

@@ -472,6 +472,7 @@ take_outside(struct encoder *e, size_t size, struct message *m, void **to)
 	memset(m->record, 0, sizeof m->record);
 	memcpy(m->record, &outside, sizeof outside);
 	m->length = RECORD_OUTSIDE;
+	m->function |= MESSAGE_AHEAD;
 	return 0;
 }
 

@@ -33,8 +33,8 @@ record_bytes(const struct pinion_runtime *rt, const struct message *m, uint32_t 
 	    &port->memory.segment, port->memory.arena_base + outside.offset, outside.length);
 }
 
-void
-pinioni_record_want(const struct pinion_request *r)
+static void
+want_record(const struct pinion_request *r)
 {
 	uint32_t length;
 	const unsigned char *record = record_bytes(r->worker->runtime, &r->message, &length);
@@ -42,6 +42,25 @@ pinioni_record_want(const struct pinion_request *r)
 
 	for (uint32_t at = 0; at < want; at += CELL_SIZE)
 		__builtin_prefetch(record + at);
+}
+
+/* A result as long as the last one was. */
+static void
+want_place(const struct pinion_request *r, uint32_t length)
+{
+	unsigned char *place = pinioni_request_place(r, length);
+
+	for (uint32_t at = 0; place != NULL && at < length && at < WANT_BYTES; at += CELL_SIZE)
+		line_want(place + at);
+}
+
+void
+pinioni_record_want(const struct pinion_request *r)
+{
+	if (r->message.length == RECORD_OUTSIDE)
+		want_record(r);
+	if (r->replica->answered != 0)
+		want_place(r, r->replica->answered);
 }
 
 /* Where a record begins to be read, and the kinds when it says them itself. */
@@ -248,6 +267,7 @@ pinioni_record_settle_to(struct worker *w, const struct message *m, struct messa
 	if (!is_scalars(m, method))
 		return false;
 	memcpy(to, m, offsetof(struct message, record));
+	memcpy(to->record + RECORD_PLACE, m->record + RECORD_PLACE, sizeof(struct result_place));
 	settle_scalars(w, m, to, method, arrival);
 	return to->refs == 0;
 }

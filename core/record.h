@@ -18,13 +18,38 @@
 #ifndef PINION_CORE_RECORD_H
 #define PINION_CORE_RECORD_H
 
+#include <string.h>
+
 #include "core/port.h"
 #include "core/request.h"
 
-/* Of a record outside the message: its first lines are fetched. */
+/* Of a message with lines elsewhere, they are fetched: the first of its record, and those that a long result will be
+ * written to. */
 void pinioni_record_want(const struct pinion_request *r);
 /* Finds the arguments in place. 0, or the request has been failed. */
 int pinioni_record_decode(struct pinion_request *r) __attribute__((warn_unused_result));
+
+/* Where the call's result goes, when it is long, if there is room to say it: so its lines are fetched with the message's,
+ * and not looked for in a table that the caller has just written. */
+static inline void
+record_name_place(struct message *m, struct result_place place)
+{
+	if (m->length != RECORD_OUTSIDE && m->length > RECORD_PLACE)
+		return;
+	memcpy(m->record + RECORD_PLACE, &place, sizeof place);
+	m->function |= MESSAGE_AHEAD;
+}
+
+/* As it was named; size 0: it was not. */
+static inline struct result_place
+record_place(const struct message *m)
+{
+	struct result_place place = { 0, 0 };
+
+	if ((m->function & MESSAGE_AHEAD) != 0)
+		memcpy(&place, m->record + RECORD_PLACE, sizeof place);
+	return place;
+}
 
 /* Scalars, all there: their bits are the record, and nothing is to be found. */
 static inline bool

@@ -115,6 +115,7 @@ struct replica {
 	alignas(PINION_LINE) uint32_t ongoing;
 	uint32_t max_ongoing; /* 0: it pauses */
 	uint32_t queued;      /* admitted, and not started; where there are rules */
+	uint32_t answered;    /* bytes of its last result, when it was long */
 	bool is_ending;       /* nothing begins here any more, */
 	bool is_leaving;      /* and siblings have what comes */
 	bool lingers; /* a handler of it was suspended after its answer: not on a waiter's stack */

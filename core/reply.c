@@ -396,6 +396,7 @@ forward(pinion_request *r, const struct method *method, pinion_args args, struct
 	const struct call_how how = { .tag = 0 };
 	struct slot_note scratch = { .method = method };
 	struct message m = r->message;
+	const struct result_place place = record_place(&m);
 	uint32_t replica = 0;
 	unsigned target = 0, stop;
 	const char *text;
@@ -408,6 +409,8 @@ forward(pinion_request *r, const struct method *method, pinion_args args, struct
 	m.function &= MESSAGE_TERMS;
 	m.call++;
 	err = pinioni_encode(w->port, args, &m, &scratch, r, c);
+	if (err == 0 && place.size != 0)
+		record_name_place(&m, place);
 	if (err == 0 && !route_target(w->port, method, &how, &replica, &target)) {
 		err = pinioni_call_no_target(w->port, &text);
 		(void)pinioni_complain(c, err, "%s", text);

@@ -270,7 +270,7 @@ resolve(struct worker *w, struct pinion_request *r)
 	if (r->port == NULL || m->slot >= r->port->memory.slot_count)
 		return false;
 	line_want(&r->port->memory.slots[m->slot]);
-	if (m->length == RECORD_OUTSIDE)
+	if ((m->function & MESSAGE_AHEAD) != 0)
 		pinioni_record_want(r);
 	return true;
 }

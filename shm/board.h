@@ -44,7 +44,7 @@ board_bell(const struct board *b, uint32_t worker)
 }
 
 /* The worker itself. A plain addition: there is one writer. */
-static inline void
+__attribute__((always_inline)) static inline void
 board_count(struct board_worker *w, enum board_counter which, uint64_t more)
 {
 	/* relaxed twice: a number for people, with one writer. */

@@ -104,12 +104,16 @@ enum {
 	MESSAGE_TERMS = 0x8000, /* the slot has struct call_terms */
 	MESSAGE_FIXED = 0x4000, /* to this replica, and no sibling */
 	MESSAGE_PIPED = 0x2000, /* an argument is a stream */
-	MESSAGE_FUNCTION = 0x1fff,
+	MESSAGE_AHEAD =
+	    0x1000, /* it has lines elsewhere: fetch them. RECORD_PLACE says where the result's are */
+	MESSAGE_FUNCTION = 0x0fff,
 };
 
 enum {
-	RECORD_OUTSIDE = 0xff
-}; /* message.length: record holds a struct record_outside */
+	RECORD_OUTSIDE = 0xff, /* message.length: record holds a struct record_outside */
+	RECORD_PLACE = MESSAGE_RECORD -
+	    8, /* with MESSAGE_AHEAD: there record holds a struct result_place; size 0: look in the table */
+};
 
 /* What travels. W producer before P   R consumer after P, which copies it whole and then checks it. */
 struct message {
@@ -143,6 +147,12 @@ struct lane_head {
 };
 static_assert(sizeof(struct lane_head) == PINION_LINE, "segment format");
 
+/* A long result's place, reserved by the caller. Frozen by edge P of the call's message. */
+struct result_place {
+	uint32_t at;   /* granules into the arena; 0 with size 0: none */
+	uint32_t size; /* bytes */
+};
+
 /* In a message's record: the arguments lie in a port's payload arena. */
 struct record_outside {
 	uint64_t offset; /* in the arena */
@@ -150,7 +160,7 @@ struct record_outside {
 	uint16_t port;
 	uint16_t reserved;
 };
-static_assert(sizeof(struct record_outside) <= MESSAGE_RECORD, "segment format");
+static_assert(sizeof(struct record_outside) <= RECORD_PLACE, "segment format");
 
 /* In a record: an argument that is a call's result, or lies in a block of its own. */
 enum record_ref_kind {
@@ -177,12 +187,6 @@ struct slot {
 	_Atomic uint64_t bytes[SLOT_BYTES / 8]; /* W callee before D   a short result   edge V */
 };
 static_assert(sizeof(struct slot) == CELL_SIZE, "one cache line a result");
-
-/* A long result's place, reserved by the caller. Frozen by edge P of the call's message. */
-struct result_place {
-	uint32_t at;   /* granules into the arena; 0 with size 0: none */
-	uint32_t size; /* bytes */
-};
 
 /* The items of one stream, in the block that the call reserved for its result. See shm/ring.h. */
 struct ring {
