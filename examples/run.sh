@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs an example: hello, chain, object_ref, stream, embed.
+# Installs what is missing, builds, and runs an example: hello, chain, object_ref, stream, embed, trading.
 #   examples/run.sh NAME [ARGUMENT...]
 # hello listens on port 8000, or on PINION_PORT.
 set -euo pipefail
@@ -58,7 +58,7 @@ hello)
 	prepare curl
 	hello
 	;;
-chain | object_ref | stream | embed)
+chain | object_ref | stream | embed | trading)
 	prepare
 	"$built/examples/$name" "$@"
 	;;
