@@ -137,7 +137,7 @@ write_curves(const struct session *s, FILE *f)
 static const char script[] =
     "set logscale xy\n"
     "set xtics ('0' 1, '90' 10, '99' 100, '99.9' 1000, '99.99' 10000, '99.999' 100000)\n"
-    "set xlabel 'percentile'\nset ylabel 'us'\nset grid\nset key top left\n"
+    "set xlabel 'percentile'\nset ylabel 'us'\nset grid\nset key outside right\n"
     "set title 'A tick through the desk, from when it was due'\n"
     "set terminal %s size %s\nset output '%s/stages.%s'\n"
     "plot for [i=0:%d] '%s/stages.dat' index i using 1:2 with lines lw 2 title columnheader(1)\n";

@@ -193,7 +193,7 @@ assert_refused(pinion_response r)
 }
 
 static void
-one_runs_one_waits_others_are_refused(void **state)
+behaviour_65_one_runs_one_waits_others_are_refused(void **state)
 {
 	pinion_handle handle =
 	    deploy((pinion_bind_options){ .max_ongoing_requests = 1, .max_queued_requests = 1 });
@@ -215,7 +215,7 @@ one_runs_one_waits_others_are_refused(void **state)
 }
 
 static void
-without_a_limit_none_is(void **state)
+behaviour_66_without_a_limit_none_is(void **state)
 {
 	pinion_handle handle = deploy((pinion_bind_options){ .max_ongoing_requests = 1 });
 	pinion_response r[50];
@@ -277,7 +277,7 @@ handlers_are_refused_as_well(void **state)
 }
 
 static void
-a_canceled_one_gives_its_place_back(void **state)
+behaviour_72_and_78_a_canceled_one_gives_its_place_back(void **state)
 {
 	pinion_handle handle =
 	    deploy((pinion_bind_options){ .max_ongoing_requests = 1, .max_queued_requests = 2 });
@@ -433,7 +433,7 @@ keys_move_to_the_new_replica_and_nowhere_else(void **state)
 
 /* Idle siblings take nothing that is theirs by key. */
 static void
-a_key_stays_where_it_is(void **state)
+behaviour_77_a_key_stays_where_it_is(void **state)
 {
 	pinion_handle handle = deploy((pinion_bind_options){
 	    .num_replicas = 4, .max_ongoing_requests = 1, .routing = "by_key" });
@@ -452,7 +452,7 @@ a_key_stays_where_it_is(void **state)
 }
 
 static void
-local_is_on_the_callers_worker(void **state)
+behaviour_85_local_is_on_the_callers_worker(void **state)
 {
 	pinion_handle caller;
 
@@ -520,18 +520,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(one_runs_one_waits_others_are_refused),
-		TEST(without_a_limit_none_is),
+		TEST(behaviour_65_one_runs_one_waits_others_are_refused),
+		TEST(behaviour_66_without_a_limit_none_is),
 		TEST(the_limit_is_the_deployments),
 		TEST(handlers_are_refused_as_well),
-		TEST(a_canceled_one_gives_its_place_back),
+		TEST(behaviour_72_and_78_a_canceled_one_gives_its_place_back),
 		TEST(dependents_of_a_refused_call_fail),
 		TEST(what_waits_too_long_never_starts),
 		TEST(round_robin_takes_turns),
 		TEST(a_key_has_its_replica),
 		TEST(keys_move_to_the_new_replica_and_nowhere_else),
-		TEST(a_key_stays_where_it_is),
-		TEST(local_is_on_the_callers_worker),
+		TEST(behaviour_77_a_key_stays_where_it_is),
+		TEST(behaviour_85_local_is_on_the_callers_worker),
 		TEST(what_is_wrong_is_named),
 	};
 

@@ -318,7 +318,7 @@ call_tree(const char *method, int64_t which)
 }
 
 static void
-one_that_sleeps_is_told(void **state)
+behaviour_53_one_that_sleeps_is_told(void **state)
 {
 	pinion_response r = pinion_call(far, PINION_ARGS(HOUR));
 
@@ -330,7 +330,7 @@ one_that_sleeps_is_told(void **state)
 }
 
 static void
-one_that_computes_can_ask(void **state)
+behaviour_53_one_that_computes_can_ask(void **state)
 {
 	pinion_response r = pinion_call(pinion_method_of(far, "compute"), PINION_ARGS((int64_t)0));
 
@@ -341,7 +341,7 @@ one_that_computes_can_ask(void **state)
 }
 
 static void
-one_in_the_queue_never_starts(void **state)
+behaviour_54_one_in_the_queue_never_starts(void **state)
 {
 	pinion_response first = pinion_call(tight, PINION_ARGS(HOUR));
 	pinion_response queued[100];
@@ -363,7 +363,7 @@ one_in_the_queue_never_starts(void **state)
 }
 
 static void
-of_two_alike_one(void **state)
+behaviour_56_of_two_alike_one(void **state)
 {
 	pinion_response a = pinion_call(far, PINION_ARGS((int64_t)20000000));
 	pinion_response b = pinion_call(far, PINION_ARGS((int64_t)20000000));
@@ -375,7 +375,7 @@ of_two_alike_one(void **state)
 }
 
 static void
-again_or_late_is_nothing(void **state)
+behaviour_62_and_63_again_or_late_is_nothing(void **state)
 {
 	pinion_response r = pinion_call(far, PINION_ARGS((int64_t)0));
 	int64_t x;
@@ -459,7 +459,7 @@ one_that_waits_for_several(void **state)
 }
 
 static void
-what_it_called_goes_with_it(void **state)
+behaviour_58_what_it_called_goes_with_it(void **state)
 {
 	static const char *const ways[] = { "await", "leave", "answer_with", "forward",
 		"forward_unready" };
@@ -479,7 +479,7 @@ what_it_called_goes_with_it(void **state)
 
 /* A child that is still queued never starts. */
 static void
-so_do_children_in_a_queue(void **state)
+behaviour_59_so_do_children_in_a_queue(void **state)
 {
 	pinion_response busy = pinion_call(tight, PINION_ARGS(HOUR));
 
@@ -500,7 +500,7 @@ so_do_children_in_a_queue(void **state)
 }
 
 static void
-what_it_kept_does_not(void **state)
+behaviour_57_what_it_kept_does_not(void **state)
 {
 	pinion_response r = call_tree("keep", 1);
 	int64_t x;
@@ -538,7 +538,7 @@ handlers_cancel_what_they_called(void **state)
 }
 
 static void
-a_wait_that_ends_cancels_nothing(void **state)
+behaviour_17_a_wait_that_ends_cancels_nothing(void **state)
 {
 	pinion_response r = pinion_call(far, PINION_ARGS((int64_t)30000000));
 	int64_t x;
@@ -549,7 +549,7 @@ a_wait_that_ends_cancels_nothing(void **state)
 }
 
 static void
-a_stream_ends_behind_its_items(void **state)
+behaviour_55_a_stream_ends_behind_its_items(void **state)
 {
 	(void)state;
 	for (int64_t which = -1; which < 2; which++) {
@@ -674,21 +674,21 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(one_that_sleeps_is_told),
-		TEST(one_that_computes_can_ask),
-		TEST(one_in_the_queue_never_starts),
-		TEST(of_two_alike_one),
-		TEST(again_or_late_is_nothing),
+		TEST(behaviour_53_one_that_sleeps_is_told),
+		TEST(behaviour_53_one_that_computes_can_ask),
+		TEST(behaviour_54_one_in_the_queue_never_starts),
+		TEST(behaviour_56_of_two_alike_one),
+		TEST(behaviour_62_and_63_again_or_late_is_nothing),
 		TEST(a_deferred_answer_comes_too_late),
 		TEST(one_that_waits_for_its_argument),
 		TEST(one_that_waits_for_several),
-		TEST(what_it_called_goes_with_it),
-		TEST(so_do_children_in_a_queue),
-		TEST(what_it_kept_does_not),
+		TEST(behaviour_58_what_it_called_goes_with_it),
+		TEST(behaviour_59_so_do_children_in_a_queue),
+		TEST(behaviour_57_what_it_kept_does_not),
 		TEST(no_new_calls_are_made),
 		TEST(handlers_cancel_what_they_called),
-		TEST(a_wait_that_ends_cancels_nothing),
-		TEST(a_stream_ends_behind_its_items),
+		TEST(behaviour_17_a_wait_that_ends_cancels_nothing),
+		TEST(behaviour_55_a_stream_ends_behind_its_items),
 		TEST(a_stream_that_is_closed_is_canceled),
 		TEST(a_full_lane_loses_none),
 	};

@@ -310,7 +310,7 @@ run_racer(void *arg)
 }
 
 static void
-ten_million_races(void **state)
+behaviour_61_ten_million_races(void **state)
 {
 	static struct racer racers[THREADS];
 	pthread_t threads[THREADS];
@@ -339,7 +339,7 @@ ten_million_races(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(ten_million_races) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(behaviour_61_ten_million_races) };
 	int failed;
 
 	if (pinion_start(&rt, .workers = 2, .slots = 256) != 0 ||

@@ -36,7 +36,7 @@ stop(void **state)
 }
 
 static void
-a_call_answers(void **state)
+behaviour_1_a_call_answers(void **state)
 {
 	(void)state;
 	for (int64_t i = 0; i < (int64_t)scaled(20000); i++)
@@ -45,7 +45,7 @@ a_call_answers(void **state)
 }
 
 static void
-a_handler_waits_for_its_child(void **state)
+behaviour_2_and_18_a_handler_waits_for_its_child(void **state)
 {
 	(void)state;
 	for (int64_t i = 0; i < (int64_t)scaled(5000); i++)
@@ -72,7 +72,7 @@ a_chain_completes_while_its_caller_does_nothing(void **state)
 }
 
 static void
-a_diamond_gives_the_right_sum(void **state)
+behaviour_4_33_and_42_a_diamond_gives_the_right_sum(void **state)
 {
 	pinion_handle sum = pinion_method_of(worker, "sum");
 	pinion_handle inner = pinion_method_of(relay, "diamond");
@@ -119,7 +119,7 @@ add_task(pinion_request *req)
 }
 
 static void
-a_task_takes_results_and_plain_values(void **state)
+behaviour_9_and_39_a_task_takes_results_and_plain_values(void **state)
 {
 	(void)state;
 	for (int64_t i = 0; i < (int64_t)scaled(3000); i++) {
@@ -182,7 +182,7 @@ a_deferred_request_is_answered_from_another_thread(void **state)
 }
 
 static void
-a_large_result_is_read_where_it_was_written(void **state)
+behaviour_41_a_large_result_is_read_where_it_was_written(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < scaled(200); i++) {
@@ -282,7 +282,7 @@ tagged_calls_are_harvested_once_each(void **state)
 }
 
 static void
-posts_run_without_an_answer(void **state)
+behaviour_19_posts_run_without_an_answer(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 200; i++)
@@ -296,20 +296,20 @@ run_mode(const char *idle)
 {
 	static char mode[16];
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_call_answers),
-		cmocka_unit_test(a_handler_waits_for_its_child),
+		cmocka_unit_test(behaviour_1_a_call_answers),
+		cmocka_unit_test(behaviour_2_and_18_a_handler_waits_for_its_child),
 		cmocka_unit_test(a_chain_completes_while_its_caller_does_nothing),
-		cmocka_unit_test(a_diamond_gives_the_right_sum),
+		cmocka_unit_test(behaviour_4_33_and_42_a_diamond_gives_the_right_sum),
 		cmocka_unit_test(a_forward_answers_our_caller_and_dependents_follow),
-		cmocka_unit_test(a_task_takes_results_and_plain_values),
+		cmocka_unit_test(behaviour_9_and_39_a_task_takes_results_and_plain_values),
 		cmocka_unit_test(a_reference_is_read_by_another_thread),
 		cmocka_unit_test(a_deferred_request_is_answered_from_another_thread),
-		cmocka_unit_test(a_large_result_is_read_where_it_was_written),
+		cmocka_unit_test(behaviour_41_a_large_result_is_read_where_it_was_written),
 		cmocka_unit_test(a_loaned_argument_is_read_where_it_was_built),
 		cmocka_unit_test(texts_of_every_length_come_back),
 		cmocka_unit_test(calls_reach_every_replica),
 		cmocka_unit_test(tagged_calls_are_harvested_once_each),
-		cmocka_unit_test(posts_run_without_an_answer),
+		cmocka_unit_test(behaviour_19_posts_run_without_an_answer),
 	};
 	struct CMUnitTest with_mode[sizeof tests / sizeof tests[0]];
 

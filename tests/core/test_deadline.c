@@ -317,7 +317,7 @@ children_inherit_what_is_left(void **state)
 }
 
 static void
-a_child_has_the_lesser(void **state)
+behaviour_24_a_child_has_the_lesser(void **state)
 {
 	(void)state;
 	for (int k = 0; k < 2; k++) {
@@ -327,7 +327,7 @@ a_child_has_the_lesser(void **state)
 }
 
 static void
-handles_bear_times(void **state)
+behaviour_23_handles_bear_times(void **state)
 {
 	pinion_handle timed, more;
 	pinion_response r;
@@ -478,8 +478,8 @@ main(void)
 		TEST(who_waits_is_not_kept),
 		TEST(handlers_are_not_kept_either),
 		TEST(children_inherit_what_is_left),
-		TEST(a_child_has_the_lesser),
-		TEST(handles_bear_times),
+		TEST(behaviour_24_a_child_has_the_lesser),
+		TEST(behaviour_23_handles_bear_times),
 		TEST(dependents_of_a_late_call_fail),
 		TEST(a_late_call_is_no_argument),
 		TEST(what_waits_for_its_argument_ends),

@@ -170,7 +170,7 @@ a_stop_from_a_handler_does_nothing(void **state)
 }
 
 static void
-bytes_of_a_response_are_no_reference(void **state)
+behaviour_37_bytes_of_a_response_are_no_reference(void **state)
 {
 	pinion_response r = pinion_call(handle, PINION_ARGS());
 	pinion_ref raw;
@@ -189,7 +189,7 @@ bytes_of_a_response_are_no_reference(void **state)
 }
 
 static void
-a_reference_that_was_given_back_is_stale(void **state)
+behaviour_43_a_reference_that_was_given_back_is_stale(void **state)
 {
 	pinion_response r = pinion_call(handle, PINION_ARGS());
 	pinion_ref ref = pinion_response_ref(r);
@@ -298,8 +298,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_error_after_the_answer_is_logged_and_the_answer_stands),
 		cmocka_unit_test(a_stop_from_a_handler_does_nothing),
-		cmocka_unit_test(bytes_of_a_response_are_no_reference),
-		cmocka_unit_test(a_reference_that_was_given_back_is_stale),
+		cmocka_unit_test(behaviour_37_bytes_of_a_response_are_no_reference),
+		cmocka_unit_test(behaviour_43_a_reference_that_was_given_back_is_stale),
 		cmocka_unit_test(an_argument_that_is_misread_fails_the_call),
 		cmocka_unit_test(
 		    an_unknown_method_names_its_deployment_and_some_of_those_there_are),

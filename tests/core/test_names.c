@@ -58,7 +58,7 @@ build_finder(pinion_app *build, const pinion_config *config)
 }
 
 static void
-applications_call_each_other_by_name(void **state)
+behaviour_32_applications_call_each_other_by_name(void **state)
 {
 	pinion_handle handle;
 	(void)state;
@@ -119,7 +119,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(applications_call_each_other_by_name, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    behaviour_32_applications_call_each_other_by_name, start, stop),
 		cmocka_unit_test_setup_teardown(what_runs_is_found_and_nothing_else, start, stop),
 		cmocka_unit_test_setup_teardown(names_are_listed, start, stop),
 	};

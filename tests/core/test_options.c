@@ -126,7 +126,7 @@ assert_option(const struct plan *p, const char *name, const char *value, bool is
 /* ---- in code -------------------------------------------------------------------------------- */
 
 static void
-a_negative_number_is_refused_by_its_name(void **state)
+behaviour_11_a_negative_number_is_refused_by_its_name(void **state)
 {
 	static const struct {
 		pinion_bind_options options;
@@ -169,7 +169,7 @@ what_nobody_says_is_the_default(void **state)
 /* ---- over it -------------------------------------------------------------------------------- */
 
 static void
-overrides_stand_over_code_and_leave_the_rest(void **state)
+behaviour_12_overrides_stand_over_code_and_leave_the_rest(void **state)
 {
 	static const pinion_override list[] = {
 		{ "Counted", "num_replicas", "5", "a.yaml:3" },
@@ -300,10 +300,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-		    a_negative_number_is_refused_by_its_name, start, stop),
+		    behaviour_11_a_negative_number_is_refused_by_its_name, start, stop),
 		cmocka_unit_test_setup_teardown(what_nobody_says_is_the_default, start, stop),
 		cmocka_unit_test_setup_teardown(
-		    overrides_stand_over_code_and_leave_the_rest, start, stop),
+		    behaviour_12_overrides_stand_over_code_and_leave_the_rest, start, stop),
 		cmocka_unit_test_setup_teardown(times_have_units, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    what_cannot_be_is_refused_with_its_place, start, stop),

@@ -92,7 +92,7 @@ wait_until_gone(unsigned ports)
 }
 
 static void
-ports_come_and_go_under_load(void **state)
+behaviour_21_ports_come_and_go_under_load(void **state)
 {
 	pthread_t steady, t[4];
 	void *wrong;
@@ -325,7 +325,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(ports_come_and_go_under_load, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    behaviour_21_ports_come_and_go_under_load, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    an_explicit_port_is_its_threads_until_closed, start, stop),
 		cmocka_unit_test_setup_teardown(

@@ -194,7 +194,7 @@ stale_and_foreign_responses_are_refused(void **state)
 }
 
 static void
-after_stop_everything_is_stale(void **state)
+behaviour_10_after_stop_everything_is_stale(void **state)
 {
 	pinion_handle handle;
 	pinion_runtime *other;
@@ -303,7 +303,7 @@ names_that_cannot_be_shown_are_refused(void **state)
 }
 
 static void
-the_ingress_own_prefixes_are_refused(void **state)
+behaviour_14_the_ingress_own_prefixes_are_refused(void **state)
 {
 	static const char *const prefixes[] = { "/-", "/-/", "/-/healthz", "/-/other" };
 	pinion_handle handle;
@@ -321,7 +321,7 @@ the_ingress_own_prefixes_are_refused(void **state)
 }
 
 static void
-options_that_cannot_be_are_refused(void **state)
+behaviour_11_options_that_cannot_be_are_refused(void **state)
 {
 	pinion_runtime *none;
 	pinion_diag diag;
@@ -358,13 +358,16 @@ main(void)
 		    no_free_slot_recovers_when_one_comes_back, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    stale_and_foreign_responses_are_refused, start, stop),
-		cmocka_unit_test_setup_teardown(after_stop_everything_is_stale, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    behaviour_10_after_stop_everything_is_stale, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_graph_that_cannot_be_is_refused_with_the_culprit, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    names_that_cannot_be_shown_are_refused, start, stop),
-		cmocka_unit_test_setup_teardown(the_ingress_own_prefixes_are_refused, start, stop),
-		cmocka_unit_test_setup_teardown(options_that_cannot_be_are_refused, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    behaviour_14_the_ingress_own_prefixes_are_refused, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    behaviour_11_options_that_cannot_be_are_refused, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,7 +105,7 @@ call_naps(void *arg)
 }
 
 static void
-with_a_limit_of_one_exactly_one_runs_whoever_calls(void **state)
+behaviour_64_with_a_limit_of_one_exactly_one_runs_whoever_calls(void **state)
 {
 	pthread_t callers[CALLERS];
 	pinion_handle handle;
@@ -161,7 +161,7 @@ surplus(void)
 }
 
 static void
-an_idle_sibling_runs_what_a_busy_replica_cannot(void **state)
+behaviour_75_an_idle_sibling_runs_what_a_busy_replica_cannot(void **state)
 {
 	pinion_handle handle;
 
@@ -258,9 +258,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    three_hundred_calls_reach_three_replicas_each_with_its_state, start, stop),
 		cmocka_unit_test_setup_teardown(
-		    with_a_limit_of_one_exactly_one_runs_whoever_calls, start, stop),
+		    behaviour_64_with_a_limit_of_one_exactly_one_runs_whoever_calls, start, stop),
 		cmocka_unit_test_setup_teardown(
-		    an_idle_sibling_runs_what_a_busy_replica_cannot, start, stop),
+		    behaviour_75_an_idle_sibling_runs_what_a_busy_replica_cannot, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_parked_request_moves_when_the_sibling_becomes_idle, start, stop),
 	};

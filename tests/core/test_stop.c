@@ -222,7 +222,7 @@ a_caller_driven_runtime_stops_as_well(void **state)
 }
 
 static void
-calls_under_way_are_drained(void **state)
+behaviour_104_calls_under_way_are_drained(void **state)
 {
 	pinion_response r[64];
 	pinion_handle handle;
@@ -298,7 +298,7 @@ build_failing(pinion_app *app, const pinion_config *config)
 }
 
 static void
-an_init_that_fails_leaves_nothing_running(void **state)
+behaviour_7_and_102_an_init_that_fails_leaves_nothing_running(void **state)
 {
 	pinion_handle handle;
 	pinion_diag diag;
@@ -326,9 +326,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(outstanding_calls_end_canceled_and_nothing_is_left),
 		cmocka_unit_test(a_caller_driven_runtime_stops_as_well),
-		cmocka_unit_test(calls_under_way_are_drained),
+		cmocka_unit_test(behaviour_104_calls_under_way_are_drained),
 		cmocka_unit_test(two_runtimes_live_side_by_side),
-		cmocka_unit_test(an_init_that_fails_leaves_nothing_running),
+		cmocka_unit_test(behaviour_7_and_102_an_init_that_fails_leaves_nothing_running),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

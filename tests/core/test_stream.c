@@ -289,7 +289,7 @@ assert_stream(pinion_handle handle, int64_t items)
 }
 
 static void
-items_come_in_order_and_then_the_end(void **state)
+behaviour_46_items_come_in_order_and_then_the_end(void **state)
 {
 	(void)state;
 	assert_stream(near, 10);
@@ -298,7 +298,7 @@ items_come_in_order_and_then_the_end(void **state)
 }
 
 static void
-relays_pass_on_what_they_read(void **state)
+behaviour_52_relays_pass_on_what_they_read(void **state)
 {
 	(void)state;
 	assert_stream(relay, (int64_t)scaled(100000));
@@ -340,7 +340,7 @@ texts_stay_until_the_next(void **state)
 }
 
 static void
-an_error_comes_after_the_items(void **state)
+behaviour_47_an_error_comes_after_the_items(void **state)
 {
 	pinion_handle failing = pinion_method_of(near, "fail_after");
 	pinion_stream s = pinion_call_stream(failing, PINION_ARGS((int64_t)3));
@@ -359,7 +359,7 @@ an_error_comes_after_the_items(void **state)
 
 /* The producer is a window ahead at most; its worker answers others meanwhile. */
 static void
-who_is_ahead_waits_and_nobody_else(void **state)
+behaviour_44_who_is_ahead_waits_and_nobody_else(void **state)
 {
 	pinion_stream s = pinion_call_stream(near, PINION_ARGS((int64_t)100), .window = 8);
 	pinion_handle other = pinion_method_of(near, "ping");
@@ -404,7 +404,7 @@ handlers_read_several_and_may_forget_them(void **state)
 }
 
 static void
-several_are_read_in_any_order(void **state)
+behaviour_48_several_are_read_in_any_order(void **state)
 {
 	enum {
 		STREAMS = 20
@@ -466,7 +466,7 @@ assert_fails(pinion_stream s, int code, const char *text)
 }
 
 static void
-what_is_wrong_says_so(void **state)
+behaviour_45_and_49_what_is_wrong_says_so(void **state)
 {
 	pinion_stream s;
 	pinion_response r;
@@ -650,17 +650,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(items_come_in_order_and_then_the_end),
-		TEST(relays_pass_on_what_they_read),
+		TEST(behaviour_46_items_come_in_order_and_then_the_end),
+		TEST(behaviour_52_relays_pass_on_what_they_read),
 		TEST(every_window_will_do),
 		TEST(texts_stay_until_the_next),
-		TEST(an_error_comes_after_the_items),
-		TEST(who_is_ahead_waits_and_nobody_else),
+		TEST(behaviour_47_an_error_comes_after_the_items),
+		TEST(behaviour_44_who_is_ahead_waits_and_nobody_else),
 		TEST(who_is_not_listened_to_is_told),
 		TEST(handlers_read_several_and_may_forget_them),
-		TEST(several_are_read_in_any_order),
+		TEST(behaviour_48_several_are_read_in_any_order),
 		TEST(looking_does_not_wait),
-		TEST(what_is_wrong_says_so),
+		TEST(behaviour_45_and_49_what_is_wrong_says_so),
 		TEST(a_thread_may_leave_its_streams),
 		TEST(a_million_are_abandoned_anywhere),
 		cmocka_unit_test(a_driver_reads_on_its_own_thread),

@@ -196,7 +196,7 @@ thousands_sleep_and_wake_each_in_its_time(void **state)
 }
 
 static void
-waiting_too_deep_is_refused(void **state)
+behaviour_18_waiting_too_deep_is_refused(void **state)
 {
 	pinion_handle down = pinion_method_of(waiter, "descend");
 	pinion_response r = pinion_call(down, PINION_ARGS(down, 1000));
@@ -219,7 +219,8 @@ main(void)
 		    ten_thousand_wait_at_once_and_end_in_any_order, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    thousands_sleep_and_wake_each_in_its_time, start, stop),
-		cmocka_unit_test_setup_teardown(waiting_too_deep_is_refused, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    behaviour_18_waiting_too_deep_is_refused, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,7 +231,7 @@ await_told(int count)
 
 /* Behaviours 24 and 111: what the outermost call said is known below, with what a handler adds for one call. */
 static void
-what_is_said_goes_all_the_way(void **state)
+behaviour_24_and_111_what_is_said_goes_all_the_way(void **state)
 {
 	const pinion_pair values[] = { { "tenant", "acme" }, { "user", "bob" } };
 	pinion_response r = pinion_call_with(front, PINION_ARGS((int64_t)1),
@@ -386,7 +386,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(what_is_said_goes_all_the_way, nothing_is_left),
+		cmocka_unit_test_teardown(
+		    behaviour_24_and_111_what_is_said_goes_all_the_way, nothing_is_left),
 		cmocka_unit_test_teardown(who_says_nothing_is_where_it_is, nothing_is_left),
 		cmocka_unit_test_teardown(what_cannot_travel_is_refused, nothing_is_left),
 		cmocka_unit_test_teardown(high_goes_first_and_normal_has_its_turn, nothing_is_left),

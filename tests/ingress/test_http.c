@@ -333,7 +333,7 @@ a_handlers_error_is_logged_and_not_shown(void **state)
 }
 
 static void
-the_log_says_once_where_an_error_arose(void **state)
+behaviour_27_the_log_says_once_where_an_error_arose(void **state)
 {
 	static const struct {
 		const char *target, *body, *log;
@@ -431,7 +431,7 @@ head_is_answered_as_get_is_without_the_body(void **state)
 }
 
 static void
-its_own_pages_tell_health_and_routes(void **state)
+behaviour_110_its_own_pages_tell_health_and_routes(void **state)
 {
 	(void)state;
 	get(port, "/-/healthz", &answered);
@@ -524,7 +524,7 @@ ask_with_id(const char *id)
 }
 
 static void
-a_plain_request_id_is_kept(void **state)
+behaviour_111_a_plain_request_id_is_kept(void **state)
 {
 	char id[129];
 
@@ -598,16 +598,16 @@ main(void)
 		cmocka_unit_test(results_are_shown_by_their_kind),
 		cmocka_unit_test(results_that_no_text_can_show_are_errors),
 		cmocka_unit_test(a_handlers_error_is_logged_and_not_shown),
-		cmocka_unit_test(the_log_says_once_where_an_error_arose),
+		cmocka_unit_test(behaviour_27_the_log_says_once_where_an_error_arose),
 		cmocka_unit_test(unknown_paths_are_not_found),
 		cmocka_unit_test(paths_below_a_prefix_are_its_applications),
 		cmocka_unit_test(other_verbs_are_refused_with_those_allowed),
 		cmocka_unit_test(head_is_answered_as_get_is_without_the_body),
-		cmocka_unit_test(its_own_pages_tell_health_and_routes),
+		cmocka_unit_test(behaviour_110_its_own_pages_tell_health_and_routes),
 		cmocka_unit_test(a_body_of_the_limit_is_taken_and_one_byte_more_is_not),
 		cmocka_unit_test(a_body_in_chunks_is_refused_when_it_has_become_too_long),
 		cmocka_unit_test(a_body_in_chunks_is_put_together),
-		cmocka_unit_test(a_plain_request_id_is_kept),
+		cmocka_unit_test(behaviour_111_a_plain_request_id_is_kept),
 		cmocka_unit_test(a_strange_or_missing_request_id_is_replaced),
 		cmocka_unit_test(a_refused_request_leaves_its_connection_usable),
 	};

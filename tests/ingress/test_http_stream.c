@@ -300,7 +300,7 @@ close_hard(struct client *client)
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 static void
-items_come_as_they_are_made(void **state)
+behaviour_50_items_come_as_they_are_made(void **state)
 {
 	struct client *client = client_open(port);
 	char body[256] = "";
@@ -346,7 +346,7 @@ accept_says_the_form(void **state)
 }
 
 static void
-an_error_before_any_item_is_an_answer(void **state)
+behaviour_46_an_error_before_any_item_is_an_answer(void **state)
 {
 	(void)state;
 	get(port, "/count?items=0&fails=true", &answered);
@@ -381,7 +381,7 @@ an_error_behind_items_cuts_the_body_off(void **state)
 }
 
 static void
-a_client_that_goes_cancels_its_stream(void **state)
+behaviour_51_a_client_that_goes_cancels_its_stream(void **state)
 {
 	(void)state;
 	for (int64_t i = 0; i < 4; i++) {
@@ -402,7 +402,7 @@ a_client_that_goes_cancels_its_stream(void **state)
 
 /* It has not even an answer yet. */
 static void
-a_client_that_is_reset_cancels_its_call(void **state)
+behaviour_60_a_client_that_is_reset_cancels_its_call(void **state)
 {
 	char target[64];
 
@@ -433,7 +433,7 @@ who_does_not_read_holds_up_nobody(void **state)
 }
 
 static void
-several_come_at_once(void **state)
+behaviour_50_several_come_at_once(void **state)
 {
 	enum {
 		CLIENTS = 20
@@ -486,7 +486,7 @@ stop_cuts_streams_off(void **state)
 /* ---- time and room -------------------------------------------------------------------------- */
 
 static void
-a_time_that_is_over_is_408(void **state)
+behaviour_70_and_71_a_time_that_is_over_is_408(void **state)
 {
 	char target[64];
 
@@ -505,7 +505,7 @@ a_time_that_is_over_is_408(void **state)
 }
 
 static void
-a_stream_that_has_begun_is_cut_off(void **state)
+behaviour_70_a_stream_that_has_begun_is_cut_off(void **state)
 {
 	struct client *client = client_open(port);
 	char body[1024];
@@ -524,7 +524,7 @@ a_stream_that_has_begun_is_cut_off(void **state)
 }
 
 static void
-a_full_queue_is_503_and_soon_again(void **state)
+behaviour_68_and_69_a_full_queue_is_503_and_soon_again(void **state)
 {
 	struct client *first = client_open(port), *second = client_open(port);
 	pinion_census census;
@@ -569,19 +569,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(items_come_as_they_are_made),
+		TEST(behaviour_50_items_come_as_they_are_made),
 		TEST(accept_says_the_form),
-		TEST(an_error_before_any_item_is_an_answer),
+		TEST(behaviour_46_an_error_before_any_item_is_an_answer),
 		TEST(an_error_behind_items_cuts_the_body_off),
-		TEST(a_client_that_goes_cancels_its_stream),
-		TEST(a_client_that_is_reset_cancels_its_call),
+		TEST(behaviour_51_a_client_that_goes_cancels_its_stream),
+		TEST(behaviour_60_a_client_that_is_reset_cancels_its_call),
 		TEST(who_does_not_read_holds_up_nobody),
-		TEST(several_come_at_once),
+		TEST(behaviour_50_several_come_at_once),
 		TEST(head_has_no_body),
 		TEST(stop_cuts_streams_off),
-		IMPATIENT_TEST(a_time_that_is_over_is_408),
-		IMPATIENT_TEST(a_stream_that_has_begun_is_cut_off),
-		TEST(a_full_queue_is_503_and_soon_again),
+		IMPATIENT_TEST(behaviour_70_and_71_a_time_that_is_over_is_408),
+		IMPATIENT_TEST(behaviour_70_a_stream_that_has_begun_is_cut_off),
+		TEST(behaviour_68_and_69_a_full_queue_is_503_and_soon_again),
 		TEST(wrong_options_are_refused),
 	};
 
