@@ -11,7 +11,10 @@
  *           the time from that answer to the last stage, of 20 stages less that of 4, over 16.
  * Together  All stages on one worker of the far cpu, called by a thread of the near one: a chain crosses twice,
  *           whatever its length; stages called one by one cross twice each.
- * Payload   A stage answers with so many bytes, of which it writes one line; the next reads that line.
+ * Payload   A stage answers with so many bytes, of which it writes one line; the next reads that line. Filled: it
+ *           writes all, the next reads the first and the last line; beside it the same writes by a handler that hands
+ *           nothing on. Through the caller: it waits for the bytes, and gives them to the next stage as an argument,
+ *           which copies them into its own memory.
  *
  * Edges     (release -> acquire: what becomes safe)
  *   T  gate.ready   defer -> open   the token
@@ -82,11 +85,45 @@ give(void *replica, pinion_request *req)
 	return pinion_reply_buffer(req, bytes);
 }
 
+static void
+write_all(uint64_t *to, uint64_t bytes, uint64_t x)
+{
+	for (uint64_t i = 0; i < bytes / sizeof *to; i++)
+		to[i] = x;
+}
+
+/* So many bytes, each word that number. */
+static int
+fill(void *replica, pinion_request *req)
+{
+	uint64_t bytes = pinion_arg_u64(req, 1);
+	uint64_t *to = pinion_result_buffer(req, bytes);
+
+	(void)replica;
+	if (to == NULL)
+		return pinion_fail(req, -EMSGSIZE, "%llu bytes", (unsigned long long)bytes);
+	write_all(to, bytes, pinion_arg_u64(req, 0) + 1);
+	return pinion_reply_buffer(req, bytes);
+}
+
+/* The first word, and one. */
 static int
 look(void *replica, pinion_request *req)
 {
 	(void)replica;
 	return pinion_reply(req, *(const uint64_t *)pinion_arg_bytes(req, 0).data + 1);
+}
+
+/* The last word, and one, if the first is the same. */
+static int
+look_at_ends(void *replica, pinion_request *req)
+{
+	pinion_bytes bytes = pinion_arg_bytes(req, 0);
+	const uint64_t *words = bytes.data;
+	uint64_t end = words[bytes.len / sizeof *words - 1];
+
+	(void)replica;
+	return pinion_reply(req, words[0] == end ? end + 1 : 0);
 }
 
 #define ONE_U64 .params = PINION_PARAMS(PINION_U64("x")), .returns = PINION_RETURNS_U64
@@ -98,6 +135,11 @@ static const pinion_deployment answer = {
 	    PINION_METHOD("give", give,
 		.params = PINION_PARAMS(PINION_U64("x"), PINION_U64("bytes")),
 		.returns = PINION_RETURNS_BYTES, .result_max = PAYLOAD_MAX),
+	    PINION_METHOD("fill", fill,
+		.params = PINION_PARAMS(PINION_U64("x"), PINION_U64("bytes")),
+		.returns = PINION_RETURNS_BYTES, .result_max = PAYLOAD_MAX),
+	    PINION_METHOD("ends", look_at_ends, .params = PINION_PARAMS(PINION_BYTES("payload")),
+		.returns = PINION_RETURNS_U64),
 	    PINION_METHOD("look", look, .params = PINION_PARAMS(PINION_BYTES("payload")),
 		.returns = PINION_RETURNS_U64),
 	    RIG_WHERE),
@@ -105,15 +147,19 @@ static const pinion_deployment answer = {
 
 static const struct rig_app answer_app = RIG_APP(&answer, .num_replicas = 1);
 
-/* ---- cases, and one call of each, in a handler of the near worker ------------------------------- */
+/* ---- cases, and one call of each ------------------------------------------------------------ */
 
 struct chain_case {
 	const char *label, *name;
-	rig_work *drive;      /* by a handler; or, */
+	rig_work *drive; /* by a handler of this side; or, */
+	enum side side;
 	turn_call *by_thread; /* all on one worker */
 	struct chain chain;
-	uint64_t bytes;     /* of payload; 0: a number is passed on */
-	bool against_first; /* of the same name */
+	uint64_t bytes; /* of payload; 0: a number is passed on */
+	bool is_filled;
+	pinion_handle giver, looker; /* of a payload */
+	enum system_pace pace;
+	const char *against; /* a label; NULL: the floor */
 	double bound;
 };
 
@@ -126,19 +172,52 @@ side_of(unsigned k)
 
 /* Given on the far side, looked at on the near one. */
 static bool
-call_payload(void *arg, uint64_t i)
+hand_on(void *arg, uint64_t i)
 {
 	const struct chain_case *c = arg;
-	pinion_response given =
-	    pinion_call(pinion_method_of(stage[FAR], "give"), PINION_ARGS(i, c->bytes));
-	pinion_response seen =
-	    pinion_call(pinion_method_of(stage[NEAR], "look"), PINION_ARGS(given));
+	pinion_response given = pinion_call(c->giver, PINION_ARGS(i, c->bytes));
+	pinion_response seen = pinion_call(c->looker, PINION_ARGS(given));
 	uint64_t got = 0;
 	int err = pinion_result(seen, &got);
 
 	pinion_release(given);
 	pinion_release(seen);
 	return err == 0 && got == i + 2;
+}
+
+/* The same, but whoever calls has it in between. */
+static bool
+pass_through(void *arg, uint64_t i)
+{
+	const struct chain_case *c = arg;
+	pinion_response given = pinion_call(c->giver, PINION_ARGS(i, c->bytes));
+	pinion_bytes payload = { .len = 0 };
+	pinion_response seen;
+	uint64_t got = 0;
+	int err = pinion_result(given, &payload);
+
+	if (err != 0 || payload.len != c->bytes) {
+		pinion_release(given);
+		return false;
+	}
+	seen = pinion_call(c->looker, PINION_ARGS(payload));
+	err = pinion_result(seen, &got);
+	pinion_release(given);
+	pinion_release(seen);
+	return err == 0 && got == i + 2;
+}
+
+/* In a handler of the far worker: what filling alone takes. */
+static bool
+fill_alone(void *arg, uint64_t i)
+{
+	static uint64_t words[PAYLOAD_MAX / sizeof(uint64_t)];
+	const struct chain_case *c = arg;
+
+	write_all(words, c->bytes, i + 1);
+	/* Else the compiler sees that nobody reads them. */
+	atomic_signal_fence(memory_order_seq_cst);
+	return words[c->bytes / sizeof words[0] - 1] == i + 1;
 }
 
 /* In a handler of the near worker. Ticks from the deferred answer to the last stage. */
@@ -194,9 +273,21 @@ drive_steps(void *arg, struct turn *t)
 }
 
 static void
-drive_payload(void *arg, struct turn *t)
+drive_hand_on(void *arg, struct turn *t)
 {
-	turn_drive(t, call_payload, arg);
+	turn_drive(t, hand_on, arg);
+}
+
+static void
+drive_pass_through(void *arg, struct turn *t)
+{
+	turn_drive(t, pass_through, arg);
+}
+
+static void
+drive_fill(void *arg, struct turn *t)
+{
+	turn_drive(t, fill_alone, arg);
 }
 
 /* As many hops a block as the others have calls. */
@@ -231,6 +322,12 @@ drive_hops(void *arg, struct turn *t)
 		.chain.stages = (stages_) \
 	}
 
+#define PAYLOAD(label_, name_, drive_, bytes_, pace_, ...) \
+	{ \
+		.label = (label_), .name = (name_), .drive = (drive_), .bytes = (bytes_), \
+		.pace = (pace_), __VA_ARGS__ \
+	}
+
 static struct chain_case cases[] = {
 	CHAIN("chain of 1 stage", "chain-1", drive_chain, 1, .bound = 0),
 	CHAIN("chain of 2 stages", "chain-2", drive_chain, 2, .bound = 0),
@@ -250,11 +347,29 @@ static struct chain_case cases[] = {
 	TOGETHER("2 of them called one by one", "together-steps-2", pinioni_chain_one_by_one, 2),
 	TOGETHER("4 of them called one by one", "together-steps-4", pinioni_chain_one_by_one, 4),
 	TOGETHER("8 of them called one by one", "together-steps-8", pinioni_chain_one_by_one, 8),
-	CHAIN("64 bytes handed on", "payload", drive_payload, 2, .bytes = 64),
-	CHAIN("1 KiB handed on", "payload", drive_payload, 2, .bytes = 1024),
-	CHAIN("64 KiB handed on", "payload", drive_payload, 2, .bytes = 65536),
-	CHAIN("1 MiB handed on, against 64 bytes", "payload", drive_payload, 2,
-	    .bytes = PAYLOAD_MAX, .against_first = true, .bound = 1.1),
+	PAYLOAD("64 bytes handed on", "payload", drive_hand_on, 64, CALLS_NS, .against = NULL),
+	PAYLOAD("1 KiB handed on", "payload", drive_hand_on, 1024, CALLS_NS, .against = NULL),
+	PAYLOAD("64 KiB handed on", "payload", drive_hand_on, 65536, CALLS_NS, .against = NULL),
+	PAYLOAD("1 MiB handed on, against 64 bytes", "payload", drive_hand_on, PAYLOAD_MAX,
+	    CALLS_NS, .against = "64 bytes handed on", .bound = 1.1),
+	PAYLOAD("64 bytes through the caller", "payload-caller", drive_pass_through, 64, CALLS_NS,
+	    .against = "64 bytes handed on"),
+	PAYLOAD("1 KiB through the caller", "payload-caller", drive_pass_through, 1024, CALLS_NS,
+	    .against = "1 KiB handed on"),
+	PAYLOAD("64 KiB through the caller", "payload-caller", drive_pass_through, 65536, CALLS_US,
+	    .against = "64 KiB handed on"),
+	PAYLOAD("1 MiB through the caller", "payload-caller", drive_pass_through, PAYLOAD_MAX,
+	    CALLS_SLOW, .against = "1 MiB handed on, against 64 bytes"),
+	PAYLOAD("filling 64 KiB alone", "fill", drive_fill, 65536, CALLS_US, .side = FAR),
+	PAYLOAD("filling 1 MiB alone", "fill", drive_fill, PAYLOAD_MAX, CALLS_SLOW, .side = FAR),
+	PAYLOAD("64 KiB filled, handed on", "filled", drive_hand_on, 65536, CALLS_US,
+	    .is_filled = true, .against = "filling 64 KiB alone"),
+	PAYLOAD("1 MiB filled, handed on", "filled", drive_hand_on, PAYLOAD_MAX, CALLS_SLOW,
+	    .is_filled = true, .against = "filling 1 MiB alone"),
+	PAYLOAD("64 KiB filled, through the caller", "filled-caller", drive_pass_through, 65536,
+	    CALLS_US, .is_filled = true, .against = "64 KiB filled, handed on"),
+	PAYLOAD("1 MiB filled, through the caller", "filled-caller", drive_pass_through,
+	    PAYLOAD_MAX, CALLS_SLOW, .is_filled = true, .against = "1 MiB filled, handed on"),
 };
 
 enum {
@@ -267,7 +382,7 @@ turn(void *arg, struct turn *t)
 	struct chain_case *c = arg;
 
 	if (c->drive != NULL)
-		return pinioni_rig_perform(&rig, NEAR, c->drive, c, t);
+		return pinioni_rig_perform(&rig, c->side, c->drive, c, t);
 	turn_drive(t, c->by_thread, &c->chain);
 	return true;
 }
@@ -280,15 +395,27 @@ end(void *arg)
 	pinioni_rig_sleep(c->drive != NULL ? &rig : &one);
 }
 
-/* Its system's index. */
+/* A system, by its label. NULL: the floor. */
 static unsigned
-first_of(const char *name)
+index_of(const char *label)
 {
 	unsigned i = 0;
 
-	while (strcmp(cases[i].name, name) != 0)
+	if (label == NULL)
+		return 0;
+	while (strcmp(cases[i].label, label) != 0)
 		i++;
 	return i + 1;
+}
+
+/* At stages on both sides. */
+static void
+aim(struct chain_case *c)
+{
+	for (unsigned k = 0; k < SIDES; k++)
+		c->chain.to[c->chain.handles++] = stage[side_of(k)];
+	c->giver = pinion_method_of(stage[FAR], c->is_filled ? "fill" : "give");
+	c->looker = pinion_method_of(stage[NEAR], c->is_filled ? "ends" : "look");
 }
 
 /* The stages, and how cases call them. */
@@ -300,19 +427,13 @@ run_stages(void)
 	    pinioni_rig_run(&rig, &answer_app, FAR, &stage[FAR]) &&
 	    pinioni_rig_run(&one, &answer_app, 0, &together);
 
-	for (unsigned i = 0; i < CASES && ok; i++) {
-		struct chain *c = &cases[i].chain;
-
+	for (unsigned i = 0; i < CASES && ok; i++)
 		if (cases[i].by_thread != NULL) {
-			c->port = one.port;
-			c->to[c->handles++] = together;
-			continue;
+			cases[i].chain.port = one.port;
+			cases[i].chain.to[cases[i].chain.handles++] = together;
+		} else {
+			aim(&cases[i]);
 		}
-		while (c->handles < SIDES) {
-			c->to[c->handles] = stage[side_of(c->handles)];
-			c->handles++;
-		}
-	}
 	return ok;
 }
 
@@ -324,9 +445,10 @@ measure(struct report *report)
 	for (unsigned i = 0; i < CASES; i++)
 		systems[i + 1] = (struct system){ .name = cases[i].label,
 			.case_name = cases[i].name,
-			.system = "pinion",
+			.system = cases[i].drive == drive_fill ? "baseline" : "pinion",
 			.payload_bytes = cases[i].bytes == 0 ? 8 : (unsigned)cases[i].bytes,
-			.against = cases[i].against_first ? first_of(cases[i].name) : 0,
+			.pace = cases[i].pace,
+			.against = index_of(cases[i].against),
 			.bound = cases[i].bound,
 			.turn = turn,
 			.end = end,

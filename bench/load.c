@@ -20,11 +20,11 @@
  * Disturbed segments, in which caller and worker had to wait for a cpu, as the kernel counts it, are not used, nor are
  *           those in which the cpus were moved. How many were used is said.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/kit/chance.h"
 #include "bench/kit/median.h"
 #include "bench/kit/rig.h"
 #include "bench/kit/report.h"
@@ -100,33 +100,10 @@ rest(void *replica, pinion_request *req)
 #define NUMBER_AND_TIME \
 	.params = PINION_PARAMS(PINION_U64("x"), PINION_U64("time")), .returns = PINION_RETURNS_U64
 
-/* How long the calling thread waited for a cpu so far, ns. 0: the kernel does not tell. */
-static uint64_t
-cpu_waited(void)
-{
-	FILE *f = fopen("/proc/thread-self/schedstat", "r");
-	unsigned long long ran, waited = 0;
-
-	if (f == NULL || fscanf(f, "%llu %llu", &ran, &waited) != 2)
-		waited = 0;
-	if (f != NULL)
-		(void)fclose(f); /* read only */
-	return waited;
-}
-
-/* The worker's. */
-static int
-tell_waited(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, cpu_waited());
-}
-
 static const pinion_deployment server = {
 	.name = "Server",
 	.methods = PINION_METHODS(PINION_METHOD("spin", spin, NUMBER_AND_TIME),
-	    PINION_METHOD("sleep", rest, NUMBER_AND_TIME),
-	    PINION_METHOD("waited", tell_waited, .returns = PINION_RETURNS_U64), RIG_WHERE),
+	    PINION_METHOD("sleep", rest, NUMBER_AND_TIME), RIG_WAITED, RIG_WHERE),
 };
 
 /* ---- arrivals ------------------------------------------------------------------------------- */
@@ -138,33 +115,15 @@ struct segment {
 	uint64_t waited_ns; /* caller and worker, for their cpus */
 };
 
-/* splitmix64: above 0, up to 1. */
-static double
-uniform(uint64_t *state)
-{
-	uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	x ^= x >> 31;
-	return (double)((x >> 11) + 1) * 0x1p-53;
-}
-
-static double
-exponential(uint64_t *state, double mean)
-{
-	return -mean * log(uniform(state));
-}
-
 static double
 service_time(uint64_t *state, const struct service *s)
 {
 	const double shorter = s->mean_ns / (0.9 + 0.1 * 10);
 
 	if (s->shape == EXPONENTIAL)
-		return exponential(state, s->mean_ns);
+		return chance_exponential(state, s->mean_ns);
 	if (s->shape == BIMODAL)
-		return uniform(state) <= 0.9 ? shorter : 10 * shorter;
+		return chance_uniform(state) <= 0.9 ? shorter : 10 * shorter;
 	return s->mean_ns;
 }
 
@@ -174,7 +133,7 @@ plan(struct segment *g, const struct service *s, unsigned load, uint64_t seed)
 	double between = s->mean_ns / s->servers * 100 / load, at = LEAD_NS;
 
 	for (unsigned i = 0; i < ARRIVALS; i++) {
-		at += exponential(&seed, between);
+		at += chance_exponential(&seed, between);
 		g->due[i] = at;
 		g->service[i] = service_time(&seed, s);
 	}
@@ -271,19 +230,6 @@ send_and_take(struct run *r)
 	return true;
 }
 
-/* Caller and worker, so far. */
-static bool
-ask_waited(const struct run *r, uint64_t *waited)
-{
-	pinion_response answer =
-	    pinion_call_on(r->port, pinion_method_of(r->server, "waited"), PINION_ARGS());
-	int err = pinion_result_on(r->port, answer, waited);
-
-	pinion_release_on(r->port, answer);
-	*waited += cpu_waited();
-	return err == 0;
-}
-
 /* A runtime for this segment alone: a worker that spins leaves the far cpu to nobody. */
 static bool
 run_segment(struct segment *g, const struct service *s)
@@ -303,7 +249,8 @@ run_segment(struct segment *g, const struct service *s)
 	r.port = rig.port;
 	if (ok)
 		r.to = pinion_method_of(r.server, s->method);
-	ok = ok && ask_waited(&r, &before) && send_and_take(&r) && ask_waited(&r, &after);
+	ok = ok && pinioni_rig_waited(&rig, r.server, &before) && send_and_take(&r) &&
+	    pinioni_rig_waited(&rig, r.server, &after);
 	g->waited_ns = after - before;
 	if (!ok || r.wrong != 0)
 		fprintf(stderr, "load: %s: %u of %u sent, %u answered, %u wrong\n", s->label,

@@ -282,7 +282,7 @@ pinioni_request_complete_scalar(struct pinion_request *r, pinion_kind kind, uint
 	unsigned flags;
 
 	if (r->port == NULL || r->dependents != NULL || (r->message.flags & MESSAGE_STAMP) != 0 ||
-	    (r->message.function & MESSAGE_PIPED) != 0 || (r->lane != NULL && may_depend(r->lane)))
+	    (r->lane != NULL && may_depend(r->lane)))
 		return false;
 	r->state = REQUEST_ANSWERED;
 	slot = &r->port->memory.slots[r->message.slot];
@@ -293,6 +293,21 @@ pinioni_request_complete_scalar(struct pinion_request *r, pinion_kind kind, uint
 	if (flags != 0)
 		pinioni_request_tell(r->worker, r->port, r->message.slot, flags);
 	return true;
+}
+
+/* Of a method whose results may be long: how long this one is. Of a stream: its ring; else NULL. */
+__attribute__((noinline)) static const struct ring *
+note_more(const struct pinion_request *r, const struct outcome *o)
+{
+	const struct ring *ring;
+	uint64_t bytes;
+
+	if (o->status == 0) /* then it ran here */
+		r->replica->answered = o->length > SLOT_BYTES ? o->length : 0;
+	if (r->method->item_size == 0)
+		return NULL;
+	ring = pinioni_stream_ring(r->port, r->message.slot, &bytes);
+	return bytes >= sizeof *ring ? ring : NULL;
 }
 
 /* Of a stream that has ended: its reader, on some worker. The ring may be something else by now; then one looks in
@@ -312,26 +327,18 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 	uint16_t at = r->message.slot;
 	struct slot *slot = &port->memory.slots[at];
 	struct pinion_request *rest = NULL;
-	struct ring *ring = NULL;
-	uint64_t bytes;
 	unsigned flags;
 
-	if (r->method->item_size != 0)
-		ring = pinioni_stream_ring(port, at, &bytes);
 	if (r->dependents == NULL && r->lane != NULL && may_depend(r->lane))
 		look_behind(w, r);
 	if (r->dependents != NULL)
 		rest = dispatch_early(r, o);
 	write_result(r, o, slot);
-	if (o->status == 0) /* then it ran here */
-		r->replica->answered = o->length > SLOT_BYTES ? o->length : 0;
 	flags = finish_slot(r, slot, o->kind);
 	if (rest != NULL)
 		pinioni_request_route_all(rest);
 	if (flags != 0)
 		pinioni_request_tell(w, port, at, flags);
-	if (ring != NULL && bytes >= sizeof *ring)
-		wake_hungry(w, ring);
 }
 
 void
@@ -345,8 +352,13 @@ pinioni_request_complete(struct pinion_request *r, const struct outcome *o)
 		board_count(r->worker->line, COUNT_FAILED, 1);
 	if ((r->message.function & MESSAGE_PIPED) != 0)
 		pinioni_piped_end(r, NULL);
-	if (r->port != NULL)
+	if (r->port != NULL) {
+		const struct ring *ring = r->method->has_more ? note_more(r, o) : NULL;
+
 		complete_slot(r, o);
+		if (ring != NULL)
+			wake_hungry(r->worker, ring);
+	}
 	if (!r->inside)
 		pinioni_request_end(r);
 }

@@ -55,6 +55,7 @@ enum {
 	WANT_BYTES = 1024,  /* of a long record, fetched when its message is taken */
 	LANE_BURST = 16,    /* messages taken from one lane a turn */
 	RUN_BURST = 16,     /* handlers started a turn */
+	JUDGE_US = 5,       /* of these, of replicas with rules, until lanes are looked at again */
 	LOOK_AHEAD = 4,     /* messages looked at for dependents after a completion */
 	LOOK_EVERY = 16,    /* pushes without an ordered look at the sleeper */
 	LOANS_SWEEP = 64,   /* borrowed arguments kept before they are looked through */

@@ -61,6 +61,8 @@ pinioni_piped_open(struct pinion_request *r, const struct record_ref *ref, struc
 	ring = pinioni_stream_ring(port, ref->at, &bytes);
 	if (ring == NULL || !ring_rx_open(&in->rx, ring, bytes))
 		return -EBADMSG;
+	/* Its answer goes the long way, where streams are closed. */
+	r->message.flags |= MESSAGE_STAMP;
 	v->at = in;
 	v->length = sizeof *in;
 	return 0;

@@ -145,8 +145,8 @@ bool pinioni_request_reject(struct worker *w, const struct message *m);
 bool pinioni_request_reject_next(struct worker *w, struct lane_rx *lane);
 /* What waits behind calls that ended elsewhere, for want of memory there, goes on. */
 void pinioni_request_look_at_placeholders(struct worker *w);
-/* Starts a queued request on this stack. */
-void pinioni_request_run(struct pinion_request *r);
+/* Starts a queued request on this stack. False: lanes are to be looked at before the next. */
+bool pinioni_request_run(struct pinion_request *r);
 /* The one place where a request ends: result, dependents, slot, who is told. Frees it unless its handler is
  * still inside. */
 void pinioni_request_complete(struct pinion_request *r, const struct outcome *o);

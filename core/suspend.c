@@ -176,7 +176,7 @@ pinioni_worker_run_inline(struct worker *w, pinion_response r)
 	(void)queue_pop(&w->queue); /* the head */
 	board_count(w->line, COUNT_LOCAL, 1);
 	w->stack_depth++;
-	pinioni_request_run(head);
+	(void)pinioni_request_run(head); /* one at a time */
 	w->stack_depth--;
 	w->current = current;
 	return true;

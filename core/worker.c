@@ -183,7 +183,7 @@ end_at(struct worker *w, struct pinion_request *r)
 	pinioni_request_hand_over(r, &m, to->worker->index, to->worker->index);
 }
 
-/* False: nothing to start. */
+/* False: nothing to start, or nothing more now. */
 static bool
 run_next(struct worker *w)
 {
@@ -212,18 +212,14 @@ run_next(struct worker *w)
 	if (r->dependents != NULL)
 		want_next_stage(w, r->dependents);
 	pinioni_worker_publish_depth(w, 1);
-	pinioni_request_run(r);
-	return true;
+	return pinioni_request_run(r);
 }
 
-void
-pinioni_request_run(struct pinion_request *r)
+static inline void
+handle(struct worker *w, struct pinion_request *r)
 {
-	struct worker *w = r->worker;
 	int err;
 
-	if (r->is_admitted)
-		pinioni_admission_leave(r);
 	r->counted = true;
 	r->replica->ongoing++;
 	w->ongoing++;
@@ -237,6 +233,31 @@ pinioni_request_run(struct pinion_request *r)
 	w->current = NULL;
 	r->inside = false;
 	pinioni_request_returned(r, err);
+}
+
+/* Of a replica with rules. What came while handlers ran is to be judged before many more have: else requests gather in
+ * lanes, where no limit sees them. False: they have run so long since lanes were looked at. */
+__attribute__((noinline)) static bool
+run_admitted(struct worker *w, struct pinion_request *r)
+{
+	pinioni_admission_leave(r);
+	if (w->judged_turn != w->watch.turn) {
+		w->judged_turn = w->watch.turn;
+		w->judged_at = clock_ticks();
+	}
+	handle(w, r);
+	return clock_ticks() - w->judged_at < JUDGE_US * w->runtime->ticks_us;
+}
+
+bool
+pinioni_request_run(struct pinion_request *r)
+{
+	struct worker *w = r->worker;
+
+	if (r->is_admitted)
+		return run_admitted(w, r);
+	handle(w, r);
+	return true;
 }
 
 /* ---- sleeping ------------------------------------------------------------------------------- */

@@ -149,6 +149,8 @@ struct worker {
 	unsigned work;             /* done in this turn */
 	struct cds_list_head ripe; /* struct batcher, to be looked at */
 	uint32_t ripe_count;
+	uint32_t judged_turn; /* of watch: since when handlers with rules run, and */
+	uint64_t judged_at;   /* ticks */
 };
 
 /* To an idle sibling. False: there is none, or it may not move. */

@@ -6,6 +6,7 @@
 
 #include <sched.h>
 #include <stddef.h>
+#include <stdio.h>
 
 bool
 pinioni_cpus_choose(int cpus[CPUS])
@@ -41,4 +42,17 @@ pinioni_cpus_free(const int cpus[CPUS])
 	for (unsigned i = 0; i < CPUS; i++)
 		CPU_SET((size_t)cpus[i], &set);
 	return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+uint64_t
+pinioni_cpus_waited(void)
+{
+	FILE *f = fopen("/proc/thread-self/schedstat", "r");
+	unsigned long long ran, waited = 0;
+
+	if (f == NULL || fscanf(f, "%llu %llu", &ran, &waited) != 2)
+		waited = 0;
+	if (f != NULL)
+		(void)fclose(f); /* read only */
+	return waited;
 }

@@ -6,6 +6,7 @@
 #define PINION_BENCH_KIT_CPUS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum cpus {
 	CPU_NEAR, /* the caller's */
@@ -18,5 +19,7 @@ bool pinioni_cpus_choose(int cpus[CPUS]) __attribute__((warn_unused_result));
 /* The calling thread: on that one, on both. */
 bool pinioni_cpus_pin(int cpu);
 bool pinioni_cpus_free(const int cpus[CPUS]);
+/* How long the calling thread waited for a cpu so far, ns. 0: the kernel does not tell. */
+uint64_t pinioni_cpus_waited(void);
 
 #endif

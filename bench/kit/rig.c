@@ -23,6 +23,13 @@ pinioni_rig_where(void *replica, pinion_request *req)
 }
 
 int
+pinioni_rig_tell_waited(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinioni_cpus_waited());
+}
+
+int
 pinioni_rig_number(void *replica, pinion_request *req)
 {
 	(void)replica;
@@ -76,15 +83,25 @@ said(const struct rig *r, int err)
 	return err == 0;
 }
 
+/* A method without arguments, that returns a number. */
 static int
-ask_where(const struct rig *r, pinion_handle h, uint64_t *worker)
+ask(const struct rig *r, pinion_handle h, const char *method, uint64_t *answer)
 {
-	pinion_response answer =
-	    pinion_call_on(r->port, pinion_method_of(h, "where"), PINION_ARGS());
-	int err = pinion_result_on(r->port, answer, worker);
+	pinion_response response =
+	    pinion_call_on(r->port, pinion_method_of(h, method), PINION_ARGS());
+	int err = pinion_result_on(r->port, response, answer);
 
-	pinion_release_on(r->port, answer);
+	pinion_release_on(r->port, response);
 	return err;
+}
+
+bool
+pinioni_rig_waited(const struct rig *r, pinion_handle deployment, uint64_t *ns)
+{
+	int err = ask(r, deployment, "waited", ns);
+
+	*ns += pinioni_cpus_waited();
+	return err == 0;
 }
 
 bool
@@ -100,7 +117,7 @@ pinioni_rig_run(struct rig *r, const struct rig_app *app, unsigned worker, pinio
 		err = pinion_run(r->runtime, pinioni_rig_build, handle, .name = name,
 		    .config = &app->config, .diag = &r->diag);
 		if (err == 0)
-			err = ask_where(r, *handle, &at);
+			err = ask(r, *handle, "where", &at);
 	}
 	if (err == 0 && at != worker) {
 		fprintf(stderr, "%s: no replica came to worker %u\n", r->name, worker);

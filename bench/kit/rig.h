@@ -73,6 +73,13 @@ int pinioni_rig_number(void *replica, pinion_request *req);
 /* An application of that alone. */
 extern const struct rig_app pinioni_rig_number_app;
 
+/* How long its thread waited for a cpu so far, ns. */
+int pinioni_rig_tell_waited(void *replica, pinion_request *req);
+#define RIG_WAITED PINION_METHOD("waited", pinioni_rig_tell_waited, .returns = PINION_RETURNS_U64)
+/* The same of both: who calls this, and the worker of a deployment that has RIG_WAITED. */
+bool pinioni_rig_waited(const struct rig *r, pinion_handle deployment, uint64_t *ns)
+    __attribute__((warn_unused_result));
+
 /* Answers with the worker it is on. */
 int pinioni_rig_where(void *replica, pinion_request *req);
 #define RIG_WHERE PINION_METHOD("where", pinioni_rig_where, .returns = PINION_RETURNS_U64)

@@ -6,7 +6,8 @@
  *
  * Method    Exclusive publications and try_claim, which its documentation calls the least latency: messages are
  *           written where they are read. Polled. The driver has one thread (shared mode) and backs off when it has
- *           nothing to do, but on two cpus it takes a little of those that are measured.
+ *           nothing to do, but on two cpus it takes a little of those that are measured. Its thread and the client's
+ *           are not pinned: no message passes them, and beside a side that polls they would take turns with it.
  */
 #include <stdio.h>
 #include <stdlib.h>

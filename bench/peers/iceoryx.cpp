@@ -7,6 +7,7 @@
  * Method    Chunks are written where they are read: nothing is copied but what a message starts with. take is
  *           polled; the alternative, a wait set, sleeps. Client and server are threads of one process with the
  *           broker (RouDi) in it, which its documentation offers for threads: the way of a chunk is the same.
+ *           The broker's threads, which no message passes, are not pinned: it takes no cpus for them.
  * Window    16: as many as a client's response queue holds.
  */
 #include <cstdio>

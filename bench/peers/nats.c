@@ -7,7 +7,8 @@
  *
  * Method    Each message is sent at once (SendAsap), not by the library's flusher. Answers come to one subject that
  *           is subscribed to once, taken by the calling thread: the library's own request passes each answer
- *           through one more thread.
+ *           through one more thread. The library's threads, one a connection that reads, are not pinned: it has no
+ *           call for it; nor is the server.
  * Death     The server dies with this process, and with its turn.
  */
 #include <arpa/inet.h>

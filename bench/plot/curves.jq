@@ -12,7 +12,8 @@ def drawn(systems):
 			points: (.samples as $n | [[2, .p50_ns], [100, .p99_ns], [1000, .p999_ns], [10000, .p9999_ns]]
 				| map(select(.[0] <= $n))) }),
 	({ "call/echo": "there and back", "call/copied": "there, copied", "call/loaned": "there, loaned",
-			"chain/payload": "handed on in a chain", "peers/echo": .system }["\(.bench)/\(.case)"] // empty
+			"chain/payload": "handed on in a chain", "chain/payload-caller": "the same through the caller",
+			"chain/filled": "filled and handed on", "chain/filled-caller": "filled, through the caller", "peers/echo": .system }["\(.bench)/\(.case)"] // empty
 		| { plot: "payload", curve: . }) + { points: [[.payload_bytes, .value]] },
 	(select(.bench == "chain" and (.case | test("^(chain|steps)-")))
 		| { plot: "chain", points: [[(.case | number), .value]],

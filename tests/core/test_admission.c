@@ -10,7 +10,9 @@
 #include <sched.h>
 
 enum {
-	HELD_MAX = 64
+	HELD_MAX = 64,
+	BUSY_NS = 50000,
+	FLOOD = 200
 };
 
 static pinion_runtime *rt;
@@ -52,6 +54,23 @@ hold(void *replica, pinion_request *req)
 	return err;
 }
 
+static _Atomic bool may_start;
+
+/* Takes its time, during which its worker looks at nothing. */
+static int
+be_busy(void *replica, pinion_request *req)
+{
+	const pinion_clock clock = pinion_clock_monotonic();
+	uint64_t begun;
+
+	(void)replica;
+	while (!atomic_load(&may_start))
+		(void)sched_yield();
+	for (begun = clock.now(clock.arg); clock.now(clock.arg) - begun < BUSY_NS;)
+		continue;
+	return pinion_reply(req, pinion_arg_i64(req, 0));
+}
+
 static int
 which(void *replica, pinion_request *req)
 {
@@ -73,7 +92,8 @@ static const pinion_deployment kind = {
 	.replica_size = sizeof(struct replica_state),
 	.init = init,
 	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, hold, OF_I64),
-	    PINION_METHOD("which", which, OF_I64), PINION_METHOD("where", where, OF_I64)),
+	    PINION_METHOD("busy", be_busy, OF_I64), PINION_METHOD("which", which, OF_I64),
+	    PINION_METHOD("where", where, OF_I64)),
 };
 
 static int
@@ -212,6 +232,37 @@ behaviour_65_one_runs_one_waits_others_are_refused(void **state)
 	await_started(3);
 	let_go(1);
 	(void)graph_i64(first);
+}
+
+/* Handlers that never wait leave what comes in lanes, which no limit sees: so lanes are looked at between them. */
+static void
+what_came_meanwhile_is_judged_before_the_next_starts(void **state)
+{
+	enum {
+		QUEUED = 20,
+		LOOKS = FLOOD / 8 /* a look takes more than that many */
+	};
+	pinion_handle handle = pinion_method_of(
+	    deploy(
+		(pinion_bind_options){ .max_ongoing_requests = 1, .max_queued_requests = QUEUED }),
+	    "busy");
+	pinion_response r[FLOOD];
+	unsigned answered = 0, refused = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < FLOOD; i++)
+		r[i] = pinion_call(handle, PINION_ARGS((int64_t)i));
+	atomic_store(&may_start, true);
+	for (unsigned i = 0; i < FLOOD; i++) {
+		int64_t x;
+		int err = pinion_result(r[i], &x);
+
+		answered += err == 0 && x == (int64_t)i;
+		refused += err == -ENOBUFS;
+		pinion_release(r[i]);
+	}
+	assert_int_equal(answered + refused, FLOOD);
+	assert_in_range(answered, QUEUED, QUEUED + LOOKS);
 }
 
 static void
@@ -521,6 +572,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(behaviour_65_one_runs_one_waits_others_are_refused),
+		TEST(what_came_meanwhile_is_judged_before_the_next_starts),
 		TEST(behaviour_66_without_a_limit_none_is),
 		TEST(the_limit_is_the_deployments),
 		TEST(handlers_are_refused_as_well),
