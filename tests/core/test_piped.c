@@ -184,7 +184,7 @@ a_reader_that_sleeps_is_woken(void **state)
 	pinion_worker_status sum = { .cpu = 0 };
 
 	(void)state;
-	for (uint64_t i = 0; i < scaled(4000); i++) {
+	for (uint64_t i = 0; i < scaled(1000); i++) {
 		pinion_stream lagging = pinion_call_stream(pinion_method_of(producer[1], "lag"),
 		    PINION_ARGS((int64_t)(i % 6)), .window = 1);
 
