@@ -23,6 +23,7 @@ struct option {
 	size_t in_bind, in_node;
 	enum option_kind kind;
 	uint32_t otherwise; /* of a count */
+	int64_t most;       /* of a count; 0: whatever fits */
 	const char *const *choices;
 	uint32_t choice_count;
 };
@@ -46,7 +47,7 @@ static const struct option table[] = {
 	{ NAMED(max_queued_requests, rules.max_queued), OPTION_COUNT },
 	{ NAMED(queue_timeout_ns, rules.queue_timeout_ns), OPTION_TIME },
 	{ NAMED(routing, rules.routing), OPTION_CHOICE, ONE_OF(routings) },
-	{ NAMED(max_batch_size, batching.max_size), OPTION_COUNT },
+	{ NAMED(max_batch_size, batching.max_size), OPTION_COUNT, .most = PINION_BATCH_SIZE_MAX },
 	{ NAMED(batch_wait_ns, batching.wait_ns), OPTION_TIME },
 	{ NAMED(max_concurrent_batches, batching.max_running), OPTION_COUNT },
 	{ NAMED(user_config, user_config), OPTION_TEXT },
@@ -55,6 +56,12 @@ static const struct option table[] = {
 enum {
 	OPTIONS = sizeof table / sizeof table[0]
 };
+
+static int64_t
+most_of(const struct option *option)
+{
+	return option->most != 0 ? option->most : INT64_MAX;
+}
 
 static_assert(sizeof(enum routing) == sizeof(uint32_t), "choices are stored as numbers");
 
@@ -166,7 +173,10 @@ bind_number(struct pinion_app *app, const pinion_node *node, const pinion_bind_o
 	if (s->number < 0)
 		pinioni_app_refuse(app, "%s: %s is %" PRId64 ", and may not be negative",
 		    node->declared->name, option->name, s->number);
-	return s->number >= 0;
+	else if (s->number > most_of(option))
+		pinioni_app_refuse(app, "%s: %s is %" PRId64 ", and may be %" PRId64,
+		    node->declared->name, option->name, s->number, most_of(option));
+	return s->number >= 0 && s->number <= most_of(option);
 }
 
 static bool
@@ -302,8 +312,10 @@ value_read(struct pinion_app *app, const pinion_override *o, const struct option
 	s->text = o->value;
 	switch (option->kind) {
 	case OPTION_COUNT:
-		is_right = count_read(o->value, &s->number);
-		names_add(&may, "a whole number of at least 1");
+		is_right = count_read(o->value, &s->number) && s->number <= most_of(option);
+		names_add(&may,
+		    option->most == 0 ? "a whole number of at least 1"
+				      : "a whole number from 1 to 65536");
 		break;
 	case OPTION_TIME:
 		is_right = time_read(o->value, &s->number);

@@ -136,6 +136,8 @@ behaviour_11_a_negative_number_is_refused_by_its_name(void **state)
 		{ { .max_ongoing_requests = -2 }, "Counted: max_ongoing_requests is -2" },
 		{ { .max_queued_requests = INT32_MIN }, "max_queued_requests is -2147483648" },
 		{ { .queue_timeout_ns = INT64_MIN }, "queue_timeout_ns is -9223372036854775808" },
+		{ { .max_batch_size = 65537 },
+		    "Counted: max_batch_size is 65537, and may be 65536" },
 		{ { .routing = "random" },
 		    "routing is \"random\": it may be least_loaded, round_robin, by_key, local" },
 		{ { .routing = "" }, "routing is \"\"" },
@@ -223,7 +225,7 @@ what_cannot_be_is_refused_with_its_place(void **state)
 		{ "queue_timeout_ns", "0" }, { "queue_timeout_ns", "0s" },
 		{ "queue_timeout_ns", "-1ms" }, { "queue_timeout_ns", "5 ms" },
 		{ "queue_timeout_ns", "5h" }, { "queue_timeout_ns", "10000000000s" },
-		{ "routing", "random" }, { "routing", "" } };
+		{ "max_batch_size", "65537" }, { "routing", "random" }, { "routing", "" } };
 	char part[128];
 	pinion_diag diag;
 
