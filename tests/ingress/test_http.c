@@ -114,6 +114,39 @@ static const pinion_deployment front = {
 	    .returns = PINION_RETURNS_STR)),
 };
 
+/* Its caller's caller is the ingress. */
+static int
+say_id(void *replica, pinion_request *req)
+{
+	pinion_context context;
+
+	(void)replica;
+	pinion_request_context(req, &context);
+	return pinion_reply(req, context.request_id);
+}
+
+static const pinion_deployment traced = {
+	.name = "Traced",
+	.methods =
+	    PINION_METHODS(PINION_METHOD(PINION_CALL, say_id, .returns = PINION_RETURNS_STR)),
+};
+
+static int
+ask_below(void *replica, pinion_request *req)
+{
+	return pinion_reply_response(
+	    req, pinion_call(*(const pinion_handle *)replica, PINION_ARGS()));
+}
+
+static const pinion_deployment tracing = {
+	.name = "Tracing",
+	.replica_size = sizeof(pinion_handle),
+	.init = front_init,
+	.init_params = PINION_PARAMS(PINION_HANDLE("traced")),
+	.methods =
+	    PINION_METHODS(PINION_METHOD(PINION_CALL, ask_below, .returns = PINION_RETURNS_STR)),
+};
+
 static int
 fail_always(void *replica, pinion_request *req)
 {
@@ -210,6 +243,15 @@ build_front(pinion_app *build, const pinion_config *config)
 }
 
 static pinion_node *
+build_tracing(pinion_app *build, const pinion_config *config)
+{
+	pinion_node *node = pinion_bind(build, &traced, PINION_ARGS());
+
+	(void)config;
+	return pinion_bind(build, &tracing, PINION_ARGS(node));
+}
+
+static pinion_node *
 build_wrong_front(pinion_app *build, const pinion_config *config)
 {
 	pinion_node *node = pinion_bind(build, &greeter, PINION_ARGS());
@@ -236,6 +278,7 @@ set_up(void **state)
 	    pinion_run(rt, build_front, &handle, .name = "front", .route_prefix = "/front/door"),
 	    0);
 	assert_int_equal(pinion_run(rt, build_wrong_front, &handle, .name = "wrong"), 0);
+	assert_int_equal(pinion_run(rt, build_tracing, &handle, .name = "tracing"), 0);
 	assert_int_equal(pinion_http_start(rt, &http, .port = -1, .body_max = BODY_MAX,
 			     .log = log_line, .log_arg = &the_log),
 	    0);
@@ -548,6 +591,20 @@ is_uuid(const char *id)
 	return true;
 }
 
+/* In a child's handler: the client's, or the one that was made for it. */
+static void
+behaviour_111_an_id_is_seen_in_the_calls_below(void **state)
+{
+	(void)state;
+	exchange(port, "GET /tracing HTTP/1.1\r\nHost: test\r\nX-Request-ID: trace-7\r\n\r\n",
+	    &answered);
+	expect(200, TEXT, "trace-7");
+	get(port, "/tracing", &answered);
+	assert_true(is_uuid(header_in(answered.head, "X-Request-ID")));
+	assert_int_equal(answered.length, 36);
+	assert_memory_equal(answered.body, header_in(answered.head, "X-Request-ID"), 36);
+}
+
 static void
 a_strange_or_missing_request_id_is_replaced(void **state)
 {
@@ -608,6 +665,7 @@ main(void)
 		cmocka_unit_test(a_body_in_chunks_is_refused_when_it_has_become_too_long),
 		cmocka_unit_test(a_body_in_chunks_is_put_together),
 		cmocka_unit_test(behaviour_111_a_plain_request_id_is_kept),
+		cmocka_unit_test(behaviour_111_an_id_is_seen_in_the_calls_below),
 		cmocka_unit_test(a_strange_or_missing_request_id_is_replaced),
 		cmocka_unit_test(a_refused_request_leaves_its_connection_usable),
 	};
