@@ -143,7 +143,7 @@ typedef struct pinion_bind_options {
 	int32_t max_queued_requests;
 	int64_t queue_timeout_ns; /* what has not started by then ends with -ETIMEDOUT; 0: waits */
 	/* "least_loaded"; "round_robin"; "by_key": the same replica for the same call option .key, or without one
-	 * for the same caller, whose calls stay in order; "local": on the caller's worker, else node. */
+	 * for the same caller, whose calls stay in order, but for those that wait for an argument; "local": on the caller's worker, else node. */
 	const char *routing;
 	/* Of all methods with a batch handler, over what they declare; 0: as declared. */
 	int32_t max_batch_size;
