@@ -59,7 +59,8 @@ pinioni_record_want(const struct pinion_request *r)
 {
 	if (r->message.length == RECORD_OUTSIDE)
 		want_record(r);
-	if (r->replica->answered != 0)
+	if (r->replica->worker == r->worker &&
+	    r->replica->answered != 0) /* else it only comes by */
 		want_place(r, r->replica->answered);
 }
 

@@ -9,8 +9,7 @@
 enum {
 	FIRST_PRICE = 1000000, /* 100.0000 */
 	STEP = 250,            /* of a price, at most, and up or down */
-	BURST = 16,            /* ticks that come one right after the other */
-	LINE_MAX_BYTES = 128
+	BURST = 16             /* ticks that come one right after the other */
 };
 
 /* ---- making --------------------------------------------------------------------------------- */
@@ -132,7 +131,7 @@ read_tick(const char *line, int64_t after, struct tick *t)
 		return "the symbol is no number from 0 to 1023";
 	if (read_number(&line, ',', INT32_MAX, &t->price) != 0 || t->price == 0)
 		return "the price is no number from 1 to 2147483647";
-	if (read_number(&line, '\n', INT32_MAX, &size) != 0)
+	if (read_number(&line, '\0', INT32_MAX, &size) != 0)
 		return "the size is no number up to 2147483647, or something is behind it";
 	t->symbol = (uint32_t)symbol;
 	t->size = (uint32_t)size;
@@ -158,25 +157,28 @@ append(struct feed *feed, size_t *room, const struct tick *t)
 static int
 read_lines(struct feed *feed, FILE *f, const char *path, char *why, size_t why_room)
 {
-	char line[LINE_MAX_BYTES];
-	size_t room = 0;
+	char *line = NULL;
+	size_t line_room = 0, room = 0;
 	int64_t after = 0;
 	int err = 0;
 
-	for (unsigned long n = 1; err == 0 && fgets(line, sizeof line, f) != NULL; n++) {
+	for (unsigned long n = 1; err == 0 && getline(&line, &line_room, f) >= 0; n++) {
 		struct tick t;
 		const char *wrong;
 
 		if (line[0] == '#')
 			continue;
+		line[strcspn(line, "\n")] = '\0'; /* the last may have none */
 		wrong = read_tick(line, after, &t);
 		if (wrong != NULL) {
 			(void)snprintf(why, why_room, "%s:%lu: %s", path, n, wrong);
-			return -EINVAL;
+			err = -EINVAL;
+			break;
 		}
 		after = t.at_ns;
 		err = append(feed, &room, &t);
 	}
+	free(line);
 	if (err == 0 && ferror(f) != 0)
 		err = -EIO;
 	if (err == 0 && feed->count == 0) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -151,6 +152,7 @@ draw(const char *dir, const char *terminal, const char *size, const char *suffix
 
 	if (plot == NULL)
 		return false;
+	(void)signal(SIGPIPE, SIG_IGN); /* where there is no gnuplot, nobody reads */
 	fprintf(plot, script, terminal, size, dir, suffix, ROWS - 1, dir);
 	status = pclose(plot);
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;

@@ -40,6 +40,14 @@ where(void *replica, pinion_request *req)
 	return pinion_reply(req, (int64_t)pinion_request_worker(req));
 }
 
+/* A long result, of long arguments. */
+static int
+stretch(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_bytes(req, 1));
+}
+
 static int
 defer(void *replica, pinion_request *req)
 {
@@ -187,6 +195,9 @@ static const pinion_deployment memory = {
 	.replica_size = sizeof(struct memory),
 	.init = memory_init,
 	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, one, .returns = PINION_RETURNS_I64),
+	    PINION_METHOD("stretch", stretch,
+		.params = PINION_PARAMS(PINION_I64("x"), PINION_BYTES("bytes")),
+		.returns = PINION_RETURNS_BYTES),
 	    PINION_METHOD("where", where, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("nap", nap, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("defer", defer, .returns = PINION_RETURNS_I64),
@@ -429,6 +440,30 @@ what_workers_send_is_counted(void **state)
 	assert_int_equal(after.sent - before.sent, calls);
 }
 
+/* TSan: a request that comes by on the way to its replica leaves what that replica's worker writes alone. */
+static void
+a_worker_looks_at_its_own_replicas_only(void **state)
+{
+	const char bytes[64] = "long";
+	const pinion_bytes argument = { bytes, sizeof bytes };
+	pinion_handle longer = pinion_method_of(on[1], "stretch");
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		pinion_response x = pinion_call(pinion_method_of(on[0], "nap"), PINION_ARGS());
+		pinion_response via = pinion_call(longer, PINION_ARGS(x, argument));
+		pinion_response direct = pinion_call(longer, PINION_ARGS((int64_t)1, argument));
+		pinion_bytes got;
+
+		assert_int_equal(pinion_result(via, &got), 0);
+		assert_int_equal(got.len, sizeof bytes);
+		assert_int_equal(pinion_result(direct, &got), 0);
+		pinion_release(x);
+		pinion_release(via);
+		pinion_release(direct);
+	}
+}
+
 int
 main(void)
 {
@@ -448,6 +483,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    handlers_that_go_on_and_on_leave_a_turn_to_others, start, stop),
 		cmocka_unit_test_setup_teardown(what_workers_send_is_counted, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    a_worker_looks_at_its_own_replicas_only, start, stop),
 	};
 
 	return cmocka_run_group_tests_name("found by reading", tests, NULL, NULL);

@@ -60,6 +60,9 @@ wrong() { # PATTERN LINE...
 	printf '%s\n' '# comment' "$@" >"$dir/wrong"
 	refused "$dir/wrong$pattern" --feed="$dir/wrong"
 }
+# A comment of any length, and no newline at the end.
+{ printf '#%200s\n' ''; printf '10,0,1000000,100\n20,0,1000000,100'; } >"$dir/short"
+[[ $("$trading" --feed="$dir/short") == "2 ticks:"* ]] || fail "a feed without a last newline"
 wrong ': there is no tick in it'
 wrong ':3: the time is no number of ns, or before the last' 10,0,1,1 9,0,1,1
 wrong ':2: the symbol is no number from 0 to 1023' 10,1024,1,1
