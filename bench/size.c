@@ -264,7 +264,7 @@ static bool
 start(pinion_runtime **rt, int workers, pinion_clock clock)
 {
 	pinion_diag diag = { "" };
-	int err = pinion_start(rt, .workers = workers, .idle = "adaptive", .poll = kit.polls.option,
+	int err = pinion_start(rt, .workers = workers, .idle = "adaptive", .poll = kit.polls.name,
 	    .clock = clock, .diag = &diag);
 
 	if (err != 0)

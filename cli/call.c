@@ -137,7 +137,8 @@ static const struct argp_option options[] = {
 	{ "idle", KEY_SETTING + SETTING_IDLE, "STRATEGY", 0,
 	    "When a worker has nothing to do: adaptive (spin, then sleep), spin or yield", 0 },
 	{ "poll", KEY_SETTING + SETTING_POLL, "PACE", 0,
-	    "Between two looks of who waits: auto (tried at start), clock, pause or tight", 0 },
+	    "Between two looks of who waits: auto (tried at start), clock, 2 clocks, pause, 2 pauses, 4 pauses or tight",
+	    0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 

@@ -28,7 +28,6 @@
 #include "core/limits.h"
 #include "shm/line.h"
 
-/* Those of more than one step are for the trial to choose, and have no name in the options. */
 enum pace {
 	PACE_CLOCK,
 	PACE_2_CLOCKS,

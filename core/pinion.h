@@ -60,8 +60,8 @@ typedef struct pinion_start_options {
 	/* How long who waits looks: "adaptive": 10 us, then it sleeps; but if workers and a caller outnumber
 	 * the cpus, as "yield". "yield": 1 us, then it yields, and sleeps after 100 us. "spin": for ever. */
 	const char *idle;
-	/* What it does between two looks: "clock" (reads it), "pause", "tight" (nothing). "auto": one of
-	 * these, once or more; tried at start with threads of its own and two cpus, else "clock". */
+	/* What it does between two looks: "clock" (reads it), "2 clocks", "pause", "2 pauses", "4 pauses", "tight"
+	 * (nothing). "auto": the quickest, tried at start with threads of its own and two cpus, else "clock". */
 	const char *poll;
 	int32_t slots;      /* calls outstanding per port; 1024, at most 65535 */
 	int32_t lane_cells; /* messages per lane, a power of two; 1024 */

@@ -113,22 +113,21 @@ set_patience(struct pinion_runtime *rt)
 static int
 pace_of(const pinion_start_options *o, enum pace *pace)
 {
-	static const struct {
-		const char *name;
-		enum pace pace;
-	} names[] = { { "auto", PACE_AUTO }, { "clock", PACE_CLOCK }, { "pause", PACE_PAUSE },
-		{ "tight", PACE_TIGHT } };
+	char names[80] = "";
+	size_t at = 0;
 
 	*pace = PACE_AUTO;
-	for (unsigned i = 0; o->poll != NULL && i < 4; i++)
-		if (strcmp(names[i].name, o->poll) == 0) {
-			*pace = names[i].pace;
+	if (o->poll == NULL || strcmp(o->poll, "auto") == 0)
+		return 0;
+	for (unsigned i = 0; i < PACES; i++) {
+		if (strcmp(pinioni_paces[i].name, o->poll) == 0) {
+			*pace = (enum pace)i;
 			return 0;
 		}
-	return o->poll == NULL
-	    ? 0
-	    : refuse(o, -EINVAL, "poll is \"%s\": \"auto\", \"clock\", \"pause\" or \"tight\"",
-		  o->poll);
+		at += (size_t)snprintf(
+		    names + at, sizeof names - at, ", \"%s\"", pinioni_paces[i].name);
+	}
+	return refuse(o, -EINVAL, "poll is \"%s\": \"auto\"%s", o->poll, names);
 }
 
 static void

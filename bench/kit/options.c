@@ -62,7 +62,7 @@ pinioni_options_read(int argc, char **argv, const char *doc, struct options *o)
 		{ "idle", 'i', "NAME", 0, "How workers wait: adaptive (default), yield, spin", 0 },
 		{ "poll", 'p', "NAME", 0,
 		    "What lies between two looks, of the runtime and the floor: auto (default: as the "
-		    "runtime chooses), clock, pause, tight",
+		    "runtime chooses), clock, 2 clocks, pause, 2 pauses, 4 pauses, tight",
 		    0 },
 		{ "hgrm", 'h', "DIRECTORY", 0,
 		    "Write single calls there as HdrHistogram's percentile tables", 0 },

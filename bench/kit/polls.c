@@ -16,8 +16,9 @@ enum {
 	STEPS_MAX = 64 /* of one pace: more are no name */
 };
 
-void
-pinioni_polls_hear(void *name, const char *line)
+/* A pinion_log_fn. name: char[POLLS_NAME_ROOM], which is set when the line says what was chosen. */
+static void
+hear(void *name, const char *line)
 {
 	const char *from = line + strlen(HEARD), *end;
 
@@ -51,18 +52,6 @@ read_steps(const char *name, struct poll_steps *steps)
 	return true;
 }
 
-/* What the runtime's options call it. NULL: nothing. */
-static const char *
-option_of(const char *name)
-{
-	static const char *const options[] = { "clock", "pause", "tight" };
-
-	for (unsigned i = 0; i < sizeof options / sizeof options[0]; i++)
-		if (strcmp(name, options[i]) == 0)
-			return options[i];
-	return NULL;
-}
-
 /* Without a trial it is the clock's. False: it did not start. */
 static bool
 ask_runtime(char name[POLLS_NAME_ROOM], const char *bench)
@@ -72,8 +61,8 @@ ask_runtime(char name[POLLS_NAME_ROOM], const char *bench)
 	int err;
 
 	(void)snprintf(name, POLLS_NAME_ROOM, "clock");
-	err = pinion_start(&rt, .name = bench, .workers = 1, .log = pinioni_polls_hear,
-	    .log_arg = name, .diag = &diag);
+	err = pinion_start(
+	    &rt, .name = bench, .workers = 1, .log = hear, .log_arg = name, .diag = &diag);
 	pinion_stop(rt);
 	if (err != 0)
 		fprintf(stderr, "%s: %s: %s\n", bench, strerror(-err), diag.text);
@@ -89,7 +78,6 @@ pinioni_polls_choose(struct polls *p, const char *bench, const char *told)
 	} else {
 		(void)snprintf(p->name, sizeof p->name, "%s", told);
 	}
-	p->option = option_of(p->name);
 	if (read_steps(p->name, &p->steps))
 		return true;
 	fprintf(stderr, "%s: no pace of polls: \"%s\"\n", bench, p->name);

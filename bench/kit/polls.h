@@ -32,9 +32,8 @@ struct poll_steps {
 };
 
 struct polls {
-	char name[POLLS_NAME_ROOM]; /* as the runtime says it: "clock", "2 pauses" */
-	const char
-	    *option; /* what a runtime is told; NULL: it cannot be, and comes to it by itself */
+	char
+	    name[POLLS_NAME_ROOM]; /* as the runtime says it, and is told it: "clock", "2 pauses" */
 	struct poll_steps steps;
 };
 
@@ -88,8 +87,6 @@ extern "C" {
  * allowed. False: there is none, and why was said, by the program `bench`. */
 bool pinioni_polls_choose(struct polls *p, const char *bench, const char *told)
     __attribute__((warn_unused_result));
-/* A pinion_log_fn. name: char[POLLS_NAME_ROOM], which is set when the line says what was chosen. */
-void pinioni_polls_hear(void *name, const char *line);
 
 #ifdef __cplusplus
 }

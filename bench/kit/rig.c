@@ -126,28 +126,6 @@ pinioni_rig_run(struct rig *r, const struct rig_app *app, unsigned worker, pinio
 	return said(r, err);
 }
 
-/* At the kit's pace. */
-static int
-start_runtime(struct rig *r, const struct kit *k, pinion_start_options *options)
-{
-	options->poll = k->polls.option;
-	options->log = pinioni_polls_hear;
-	options->log_arg = r->polls;
-	for (unsigned i = 0; i < RIG_STARTS_MAX; i++) {
-		int err;
-
-		(void)snprintf(r->polls, sizeof r->polls, "clock"); /* without a trial */
-		err = pinion_start_with(options);
-		if (err != 0 || k->polls.option != NULL || strcmp(r->polls, k->polls.name) == 0)
-			return err;
-		pinion_stop(r->runtime);
-		r->runtime = NULL;
-	}
-	(void)snprintf(
-	    r->diag.text, sizeof r->diag.text, "it never chose to poll at \"%s\"", k->polls.name);
-	return -EAGAIN;
-}
-
 bool
 pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned workers,
     pinion_start_options options)
@@ -164,7 +142,8 @@ pinioni_rig_start(struct rig *r, const struct kit *k, const char *name, unsigned
 	if (options.idle == NULL)
 		options.idle = k->options.idle;
 	options.diag = &r->diag;
-	err = start_runtime(r, k, &options);
+	options.poll = k->polls.name;
+	err = pinion_start_with(&options);
 	if (err == 0)
 		err = pinion_port_open(r->runtime, &r->port);
 	if (err == 0)

@@ -17,8 +17,7 @@
 #include "bench/kit/kit.h"
 
 enum {
-	RIG_WORKERS_MAX = 3,
-	RIG_STARTS_MAX = 64 /* until a runtime chooses the pace of the first */
+	RIG_WORKERS_MAX = 3
 };
 
 struct rig {
@@ -26,7 +25,6 @@ struct rig {
 	pinion_runtime *runtime;
 	pinion_port *port;
 	unsigned workers;
-	char polls[POLLS_NAME_ROOM];              /* the pace that it chose, if it did */
 	unsigned applications;                    /* started so far: names them */
 	pinion_handle conductor[RIG_WORKERS_MAX]; /* performs work, one on each worker */
 	pinion_diag diag;

@@ -16,7 +16,8 @@
 #include "core/runtime.h"
 #include "shm/bell.h"
 
-static const char *const polls[] = { "auto", "clock", "pause", "tight" };
+static const char *const polls[] = { "auto", "clock", "2 clocks", "pause", "2 pauses", "4 pauses",
+	"tight" };
 
 enum {
 	POLLS = sizeof polls / sizeof polls[0]
@@ -94,9 +95,10 @@ an_unknown_pace_is_refused_with_those_there_are(void **state)
 	pinion_diag diag;
 
 	(void)state;
-	assert_int_equal(pinion_start(&none, .poll = "2 pauses", .diag = &diag), -EINVAL);
-	assert_string_equal(
-	    diag.text, "poll is \"2 pauses\": \"auto\", \"clock\", \"pause\" or \"tight\"");
+	assert_int_equal(pinion_start(&none, .poll = "3 pauses", .diag = &diag), -EINVAL);
+	assert_string_equal(diag.text,
+	    "poll is \"3 pauses\": \"auto\", \"clock\", \"2 clocks\", \"pause\", \"2 pauses\", \"4 pauses\", "
+	    "\"tight\"");
 	assert_null(none);
 	assert_int_equal(pinion_start(&none, .workers = PINION_CALLER_DRIVEN, .poll = ""), -EINVAL);
 }
