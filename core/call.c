@@ -123,7 +123,7 @@ pinioni_call_first_stop(
 		unsigned home = (unsigned)(refs[i].call & 0xffff);
 
 		if (refs[i].kind == REF_RESULT && home < rt->worker_count &&
-		    may_be_pending(port, &refs[i]))
+		    (method_keeps_order(method) || may_be_pending(port, &refs[i])))
 			return home;
 	}
 	return target_worker;

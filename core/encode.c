@@ -542,7 +542,8 @@ pinioni_args_are_scalars(
 			continue;
 		bytes += sizeof(struct record_ref) - 8;
 		if (*home == HOME_NONE &&
-		    !slot_poll(&port->memory.slots[v->as.response.slot], note->generation))
+		    (method_keeps_order(method) ||
+			!slot_poll(&port->memory.slots[v->as.response.slot], note->generation)))
 			*home = note->home;
 	}
 	return bytes <= MESSAGE_RECORD;

@@ -150,6 +150,14 @@ struct registry {
 	uint32_t late_count; /* W under the runtime's lock */
 };
 
+/* Its calls go by way of the worker where their argument was made, whether or not that is there already: so none
+ * overtakes one that had to wait for its own. */
+static inline bool
+method_keeps_order(const struct method *m)
+{
+	return m->deployment->rules.routing == ROUTE_BY_KEY;
+}
+
 static inline const struct deployment *
 registry_deployment(const struct registry *r, uint32_t index)
 {

@@ -5,7 +5,7 @@
  *   least_loaded   fewest of this port's own calls under way, ties in turn
  *   round_robin    in turn
  *   by_key         the same for the same key, most of them also when replicas are added; without a key: for the same
- *                  caller, so that what it sends stays in order
+ *                  caller, so that what it sends stays in order, also along a chain (method_keeps_order)
  *   local          on the caller's own worker, else on its node, else the least loaded
  */
 #ifndef PINION_CORE_ROUTE_H

@@ -168,6 +168,8 @@ desk_build(pinion_app *app, const pinion_config *config)
 	(void)pinion_bind(app, &normaliser, PINION_ARGS());
 	(void)pinion_bind(app, &signaler, PINION_ARGS(), .num_replicas = 2, .routing = "by_key",
 	    .max_ongoing_requests = 1000);
-	(void)pinion_bind(app, &risk, PINION_ARGS(), .max_ongoing_requests = 1000);
-	return pinion_bind(app, &gateway, PINION_ARGS());
+	/* Of one replica each, and by key for the order of the ticks. */
+	(void)pinion_bind(
+	    app, &risk, PINION_ARGS(), .routing = "by_key", .max_ongoing_requests = 1000);
+	return pinion_bind(app, &gateway, PINION_ARGS(), .routing = "by_key");
 }

@@ -7,7 +7,7 @@
  *                            averages        books cost 1 us to open
  *
  * A quote goes from stage to stage; each says in it what it decided, and when it was done. Ticks of one symbol
- * go to one replica of each stage; they keep their order with one worker, and with more may overtake one another.
+ * go to one replica of each stage, and routed by key they keep their order.
  */
 #ifndef TRADING_DESK_H
 #define TRADING_DESK_H

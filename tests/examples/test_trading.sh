@@ -37,7 +37,8 @@ cmp -s "$dir/a" "$dir/c" && fail "another seed makes the same feed"
 [ "$(head -3 "$dir/a")" = $'# ns,symbol,price,size\n0,30,1000062,600\n57220,20,1000159,800' ] ||
 	fail "seed 7 begins otherwise: $(head -3 "$dir/a")"
 
-for more in "--feed=$dir/a --speed=10000" "--ticks=$ticks --rate=500000" "--ticks=$ticks --rate=20000 --symbols=1"; do
+for more in "--feed=$dir/a --speed=10000" "--ticks=$ticks --rate=500000" "--ticks=$ticks --rate=20000 --symbols=1" \
+	"--feed=$dir/a --speed=10000 --workers=2" "--ticks=$ticks --rate=500000 --workers=3"; do
 	read -ra arguments <<<"$more"
 	said=$("$trading" --check "${arguments[@]}") || fail "$said"
 	accounted "$said"
