@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 
+#include "core/runtime.h"
 #include "tests/core/graph.h"
 
 enum {
@@ -147,6 +148,7 @@ start(int workers)
 {
 	bool have[2] = { false, false };
 
+	atomic_store(&is_denied, false); /* as a failed test may leave it */
 	atomic_store(&token_count, 0);
 	atomic_store(&may_go_on, false);
 	assert_int_equal(pinion_start(&rt, .workers = workers, .slots = SLOTS,
@@ -175,6 +177,30 @@ answer_all(uint32_t count)
 	}
 }
 
+/* From r[at] on. What could not be taken has failed, the others have the numbers of their tokens. Returns how many
+ * failed. */
+static uint32_t
+collect(const pinion_response *r, uint32_t at, uint32_t count)
+{
+	uint32_t answered = at, failed = 0;
+
+	while (at < count) {
+		int64_t x;
+		int err;
+
+		for (; answered < atomic_load(&token_count); answered++)
+			assert_int_equal(
+			    pinion_token_reply(tokens[answered], (int64_t)answered), 0);
+		err = pinion_result_within(r[at], 1000000, &x);
+		if (err == -EAGAIN)
+			continue;
+		assert_true(err == -ENOMEM || (err == 0 && x == (int64_t)(at - failed)));
+		failed += err != 0;
+		pinion_release(r[at++]);
+	}
+	return failed;
+}
+
 /* Nothing is left, once the last answers are taken. */
 static void
 stop(void)
@@ -192,33 +218,41 @@ what_cannot_be_taken_waits_in_its_lane(void **state)
 {
 	static pinion_response r[SLOTS];
 	pinion_response starving;
-	uint32_t count = 0;
+	uint32_t count = 0, failed;
+	uint64_t begun;
+	bool is_late = false;
 
 	(void)state;
 	start(1);
 	starving = pinion_call(pinion_method_of(doors[0], "starve"), PINION_ARGS());
 	while (!atomic_load(&is_denied))
 		(void)sched_yield(); /* cannot fail on Linux */
-	/* Until the lane is full and stays so. */
-	for (unsigned refused = 0; refused < 100;) {
+	/* Until the lane is full and stays so; or, on a busy machine, longer than its worker lets it wait. */
+	begun = clock_ticks();
+	for (unsigned refused = 0; refused < 100 && !is_late;) {
+		int code;
+
 		r[count] = pinion_call(doors[0], PINION_ARGS());
-		if (pinion_response_error(r[count]).code == 0) {
+		code = pinion_response_error(r[count]).code;
+		is_late = clock_ticks() - begun > STARVED_MS * 1000 * rt->ticks_us;
+		if (code == 0 || (code == -ENOMEM && is_late)) {
 			assert_in_range(count, 0, SLOTS - 2);
 			count++;
 			continue;
 		}
-		assert_int_equal(pinion_response_error(r[count]).code, -ENOBUFS);
+		assert_int_equal(code, -ENOBUFS);
 		/* Once it has taken what it can. */
 		refused += atomic_load(&token_count) > POOL_CHUNK / 2;
 		(void)sched_yield(); /* cannot fail on Linux */
 	}
-	assert_in_range(count, LANE_CELLS + POOL_CHUNK / 2, LANE_CELLS + 4 * POOL_CHUNK);
+	if (!is_late)
+		assert_in_range(count, LANE_CELLS + POOL_CHUNK / 2, LANE_CELLS + 4 * POOL_CHUNK);
 	atomic_store(&is_denied, false);
+	is_late = clock_ticks() - begun > STARVED_MS * 1000 * rt->ticks_us;
 	atomic_store(&may_go_on, true);
 	assert_int_equal(result_of(starving), 1);
-	answer_all(count);
-	for (uint32_t i = 0; i < count; i++)
-		assert_int_equal(result_of(r[i]), i);
+	failed = collect(r, 0, count);
+	assert_true(failed == 0 || is_late);
 	stop();
 }
 
@@ -228,9 +262,7 @@ answers_behind_a_call_that_cannot_be_taken_arrive(void **state)
 {
 	static pinion_response r[SLOTS];
 	pinion_response starving;
-	uint32_t count = 0, deferred, answered;
-	int64_t x;
-	int err;
+	uint32_t count = 0, deferred;
 
 	(void)state;
 	start(1);
@@ -247,16 +279,7 @@ answers_behind_a_call_that_cannot_be_taken_arrive(void **state)
 	atomic_store(&is_denied, false);
 	atomic_store(&may_go_on, true);
 	assert_int_equal(result_of(starving), 1);
-	answered = deferred;
-	while (deferred < count) {
-		for (; answered < atomic_load(&token_count); answered++)
-			assert_int_equal(pinion_token_reply(tokens[answered], (int64_t)0), 0);
-		err = pinion_result_within(r[deferred], 1000000, &x);
-		if (err == -EAGAIN)
-			continue;
-		assert_true(err == 0 || err == -ENOMEM);
-		pinion_release(r[deferred++]);
-	}
+	(void)collect(r, deferred, count);
 	stop();
 }
 
