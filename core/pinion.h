@@ -144,7 +144,7 @@ typedef struct pinion_bind_options {
 	int64_t queue_timeout_ns; /* what has not started by then ends with -ETIMEDOUT; 0: waits */
 	/* "least_loaded"; "round_robin"; "local": on the caller's worker, else node; "by_key": the same replica for
 	 * the same call option .key, or without one for the same caller. Only by_key keeps a caller's calls in order where some
-	 * of them wait for an argument: they go by way of where it is made, and start as their arguments end there. */
+	 * of them wait for an argument: they go by way of where the first is made, and start as these end there. */
 	const char *routing;
 	/* Of all methods with a batch handler, over what they declare; 0: as declared. */
 	int32_t max_batch_size;

@@ -2,8 +2,8 @@
 /*
  * Goal    "by_key" keeps the order of a caller's calls also along a chain: each stage sees them as the stage before
  *         ended them, whether an argument was there when the call was made or not.
- * Method  Numbers through three stages, many outstanding, on one to three workers; each stage counts what does not
- *         follow the last of its key. Some callers stop to let results come, so that both kinds of call occur.
+ * Method  Numbers through three stages, many outstanding, on one to four workers; each stage counts what does not
+ *         follow the last of its key. The caller sometimes lets results come first, so that both kinds of call occur.
  */
 #include "tests/core/graph.h"
 
