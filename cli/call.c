@@ -17,8 +17,7 @@
 #include "verb.h"
 
 enum {
-	KEY_SETTING = 256, /* + enum config_setting */
-	KEY_STREAM = KEY_SETTING + SETTINGS,
+	KEY_STREAM = 256,
 	KEY_COUNT,
 	KEY_RATE,
 	RATE_MAX = 10000000,
@@ -90,9 +89,11 @@ static error_t
 parse(int key, char *arg, struct argp_state *state)
 {
 	struct call *call = state->input;
-	pinion_diag diag;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &call->config;
+		return 0;
 	case KEY_STREAM:
 		call->is_stream = true;
 		return 0;
@@ -116,12 +117,7 @@ parse(int key, char *arg, struct argp_state *state)
 			call->count = call->rate < 1 ? 1 : (size_t)call->rate; /* a second of it */
 		return 0;
 	default:
-		if (key < KEY_SETTING || key >= KEY_SETTING + SETTINGS)
-			return ARGP_ERR_UNKNOWN;
-		if (pinioni_config_set(&call->config, (enum config_setting)(key - KEY_SETTING), arg,
-			NULL, &diag) != 0)
-			argp_failure(state, EXIT_FAILURE, 0, "%s", diag.text);
-		return 0;
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -132,20 +128,16 @@ static const struct argp_option options[] = {
 	    "Call so often a second, whether or not others have ended; times count from when a call "
 	    "was meant to begin. Without --count: for a second",
 	    0 },
-	{ "workers", KEY_SETTING + SETTING_WORKERS, "NUMBER", 0,
-	    "Worker threads (a core each but one)", 0 },
-	{ "idle", KEY_SETTING + SETTING_IDLE, "STRATEGY", 0,
-	    "When a worker has nothing to do: adaptive (spin, then sleep), spin or yield", 0 },
-	{ "poll", KEY_SETTING + SETTING_POLL, "PACE", 0,
-	    "Between two looks of who waits: auto (tried at start), clock, 2 clocks, pause, 2 pauses, 4 pauses or tight",
-	    0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
+static const struct argp_child children[] = { { &pinioni_settings_of_runtime, 0, NULL, 0 }, { 0 } };
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "FILE.so[:symbol]|FILE.yaml [[DEPLOYMENT.]METHOD] [JSON] [key=value ...]",
+	.children = children,
+	.args_doc = "FILE.so[:symbol]|FILE.yaml [[DEPLOYMENT.]METHOD] [JSON] [key=value ...] "
+		    "[DEPLOYMENT.OPTION=value ...]",
 	.doc = "Runs the application, calls METHOD (" PINION_CALL
 	       ") of DEPLOYMENT (the ingress), and prints "
 	       "its result. JSON is an array, arguments by position, or an object, by name.",

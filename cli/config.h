@@ -16,6 +16,8 @@
 
 #include <pinion/pinion.h>
 
+struct argp;
+
 /* In where: NULL, a command said it, or nobody. */
 struct config_app {
 	const char *name, *name_where;                 /* NULL: default */
@@ -57,6 +59,8 @@ const char *pinioni_config_setting_name(enum config_setting setting);
 /* What was said before stays, and this is only looked at: a command comes before its file. -1, with what is wrong. */
 int pinioni_config_set(struct config *config, enum config_setting setting, const char *text,
     const char *where, pinion_diag *diag) PINION_MUST_CHECK;
+/* settings.c: the settings as options; a verb's parser has them as children, whose input is its config. */
+extern const struct argp pinioni_settings_of_runtime, pinioni_settings_of_http;
 /* key=value or DEPLOYMENT.OPTION=value of a command; cuts the text. -1, with what is wrong. */
 int pinioni_config_say(
     struct config *config, struct config_app *app, char *text, pinion_diag *diag) PINION_MUST_CHECK;

@@ -25,9 +25,7 @@
 #include "verb.h"
 
 enum {
-	/* KEY_SETTING + enum config_setting: those of a file are options, too. */
-	KEY_SETTING = 256,
-	KEY_ROUTE_PREFIX = KEY_SETTING + SETTINGS,
+	KEY_ROUTE_PREFIX = 256,
 	KEY_NAME,
 	KEY_NO_HTTP
 };
@@ -46,6 +44,10 @@ parse(int key, char *arg, struct argp_state *state)
 	pinion_diag diag;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &run->config;
+		state->child_inputs[1] = &run->config;
+		return 0;
 	case KEY_ROUTE_PREFIX:
 		run->command.route_prefix = arg;
 		return 0;
@@ -65,38 +67,24 @@ parse(int key, char *arg, struct argp_state *state)
 		argp_failure(state, EXIT_FAILURE, 0, "which FILE.so or FILE.yaml?");
 		return 0;
 	default:
-		if (key < KEY_SETTING || key >= KEY_SETTING + SETTINGS)
-			return ARGP_ERR_UNKNOWN;
-		if (pinioni_config_set(&run->config, (enum config_setting)(key - KEY_SETTING), arg,
-			NULL, &diag) != 0)
-			argp_failure(state, EXIT_FAILURE, 0, "%s", diag.text);
-		return 0;
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
 static const struct argp_option options[] = {
-	{ "host", KEY_SETTING + SETTING_HOST, "ADDRESS", 0, "Listen on ADDRESS (127.0.0.1)", 0 },
-	{ "port", KEY_SETTING + SETTING_PORT, "NUMBER", 0,
-	    "Listen on this port (8000); 0: any free one", 0 },
 	{ "route-prefix", KEY_ROUTE_PREFIX, "PATH", 0, "Serve below PATH (/; when named, /NAME)",
 	    0 },
 	{ "name", KEY_NAME, "NAME", 0, "The application's name (default)", 0 },
 	{ "no-http", KEY_NO_HTTP, NULL, 0, "Run the application, do not listen", 0 },
-	{ "workers", KEY_SETTING + SETTING_WORKERS, "NUMBER", 0,
-	    "Worker threads (a core each but one)", 0 },
-	{ "idle", KEY_SETTING + SETTING_IDLE, "STRATEGY", 0,
-	    "When a worker has nothing to do: adaptive (spin, then sleep), spin or yield", 0 },
-	{ "poll", KEY_SETTING + SETTING_POLL, "PACE", 0,
-	    "Between two looks of who waits: auto (tried at start), clock, 2 clocks, pause, 2 pauses, 4 pauses or tight",
-	    0 },
-	{ "request-timeout", KEY_SETTING + SETTING_REQUEST_TIMEOUT, "SECONDS", 0,
-	    "Answer 408 after so long, and cancel the call (never)", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
+static const struct argp_child children[] = { { &pinioni_settings_of_runtime, 0, NULL, 0 },
+	{ &pinioni_settings_of_http, 0, NULL, 0 }, { 0 } };
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
+	.children = children,
 	.args_doc = "FILE.so[:symbol]|FILE.yaml [key=value ...] [DEPLOYMENT.OPTION=value ...]",
 	.doc =
 	    "Runs the application that FILE.so declares with PINION_APP(symbol) (app), or those of "
