@@ -19,6 +19,8 @@ struct inlet {
 	struct ring_rx rx;
 	pinion_port *port; /* whose slot and ring it is; NULL: it was closed, or handed on */
 	struct record_ref ref;
+	uint64_t deadline; /* the stream's; 0: none */
+	bool is_overdue;   /* the reader was told so */
 };
 
 /* ---- the caller ----------------------------------------------------------------------------- */
@@ -61,6 +63,7 @@ pinioni_piped_open(struct pinion_request *r, const struct record_ref *ref, struc
 	ring = pinioni_stream_ring(port, ref->at, &bytes);
 	if (ring == NULL || !ring_rx_open(&in->rx, ring, bytes))
 		return -EBADMSG;
+	in->deadline = ring->deadline;
 	/* Its answer goes the long way, where streams are closed. */
 	r->message.flags |= MESSAGE_STAMP;
 	v->at = in;
@@ -198,6 +201,19 @@ wait_for_item(struct worker *w, struct inlet *in, uint64_t deadline)
 	return err;
 }
 
+/* Not beyond the stream's own deadline, whatever its producer hears. -EAGAIN: the reader's is over. */
+static int
+wait_in_time(struct worker *w, struct inlet *in, uint64_t deadline)
+{
+	bool is_bound = in->deadline != 0 && (deadline == 0 || in->deadline < deadline);
+	int err = wait_for_item(w, in, is_bound ? in->deadline : deadline);
+
+	if (err != -EAGAIN || !is_bound)
+		return err;
+	in->is_overdue = true;
+	return -ETIMEDOUT;
+}
+
 static int
 may_wait(const struct worker *w, const struct pinion_request *r)
 {
@@ -227,7 +243,7 @@ pinioni_piped_next(
 		int err = timeout_ns == 0 ? -EAGAIN : may_wait(w, r);
 
 		if (err == 0)
-			err = wait_for_item(w, in, deadline);
+			err = wait_in_time(w, in, deadline);
 		if (err != 0)
 			return err;
 	}
@@ -261,7 +277,14 @@ pinioni_piped_error(pinion_stream s)
 {
 	struct pinion_request *r;
 	const struct inlet *in = find(s, &r);
+	static const char late[] = "it did not end in its time";
 
+	if (in != NULL && in->is_overdue)
+		return (pinion_error){ .code = -ETIMEDOUT,
+			.origin = PINION_ORIGIN_RUNTIME,
+			.deployment = { "", 0 },
+			.method = { "", 0 },
+			.text = { late, sizeof late - 1 } };
 	return pinioni_error_of_slot(in == NULL ? NULL : in->port, in == NULL ? 0 : in->ref.at,
 	    in == NULL ? 0 : in->ref.call >> 16);
 }

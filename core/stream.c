@@ -36,6 +36,8 @@ pinioni_stream_reserve(pinion_port *port, struct slot_note *note, uint32_t windo
 		return err;
 	ring = arena_at(&port->arena, at);
 	ring_init(ring, window, (uint32_t)stride);
+	if ((note->marks & MARK_BOUND) != 0)
+		ring->deadline = port->memory.terms[slot].deadline;
 	ring_rx_init(&port->streams[slot], ring, window, (uint32_t)stride);
 	port->memory.places[slot] = (struct result_place){ .at = at, .size = (uint32_t)size };
 	note->marks |= MARK_PLACED | MARK_STREAM;

@@ -71,7 +71,7 @@ ring_item_at(struct ring *ring, uint64_t n, uint32_t mask, uint32_t stride)
 	return (struct ring_item *)(void *)((unsigned char *)(ring + 1) + (n & mask) * stride);
 }
 
-/* Owner, before anybody else knows of it. window: a power of two. */
+/* Owner, before anybody else knows of it. window: a power of two. It has no deadline. */
 static inline void
 ring_init(struct ring *ring, uint32_t window, uint32_t stride)
 {
@@ -81,6 +81,7 @@ ring_init(struct ring *ring, uint32_t window, uint32_t stride)
 	atomic_store_explicit(&ring->hungry, 0, memory_order_relaxed);
 	atomic_store_explicit(&ring->starved, 0, memory_order_relaxed);
 	ring->window = window;
+	ring->deadline = 0;
 	ring->stride = stride;
 	for (uint32_t i = 0; i < window; i++) {
 		struct ring_item *item = ring_item_at(ring, i, window - 1, stride);

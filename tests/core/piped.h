@@ -62,6 +62,19 @@ hesitate(void *replica, pinion_request *req)
 	return err;
 }
 
+static _Atomic bool is_free;
+
+/* Yields nothing, and hears nothing. */
+static inline int
+be_deaf(void *replica, pinion_request *req)
+{
+	(void)replica;
+	(void)req;
+	while (!atomic_load(&is_free))
+		continue;
+	return 0;
+}
+
 /* Each item, and the end, after a pause in which the reader's worker may be about to sleep: it looks for 10 us. */
 static inline int
 lag(void *replica, pinion_request *req)
@@ -91,7 +104,7 @@ static const pinion_deployment producing = {
 	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, count, LIMIT, NUMBERS),
 	    PINION_METHOD("spell", spell, LIMIT, .returns = PINION_RETURNS_STR, .stream = true),
 	    PINION_METHOD("fail_after", fail_after, LIMIT, NUMBERS),
-	    PINION_METHOD("lag", lag, LIMIT, NUMBERS),
+	    PINION_METHOD("lag", lag, LIMIT, NUMBERS), PINION_METHOD("be_deaf", be_deaf, NUMBERS),
 	    PINION_METHOD("hesitate", hesitate, NUMBERS)),
 };
 

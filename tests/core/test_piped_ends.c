@@ -116,6 +116,27 @@ a_reader_that_never_starts_ends_the_producer(void **state)
 	pinion_stream_close(b);
 }
 
+/* The reader is told, although the producer is not. */
+static void
+a_stream_whose_time_is_over_ends_for_its_reader(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		pinion_stream s = pinion_call_stream(
+		    pinion_method_of(producer[1], "be_deaf"), PINION_ARGS(), .timeout_ns = 1000000);
+		pinion_response r = pinion_call(method(0, "explain"), PINION_ARGS(s));
+		pinion_str text;
+
+		assert_int_equal(pinion_result(r, &text), 0);
+		assert_true(strncmp(text.data, "0 items, -110 -110: ", 20) == 0);
+		atomic_store(&is_free, true);
+		pinion_release(r);
+		pinion_stream_close(s);
+		(void)graph_i64(pinion_call(method(1, "echo"), PINION_ARGS((int64_t)0)));
+		atomic_store(&is_free, false);
+	}
+}
+
 /* Whatever ends first, and however: all is given back. */
 static void
 many_are_abandoned_anywhere(void **state)
@@ -180,6 +201,7 @@ main(void)
 		TEST(who_reads_no_more_ends_the_producer),
 		TEST(it_may_be_closed_or_canceled_where_it_is_read),
 		TEST(a_reader_that_never_starts_ends_the_producer),
+		TEST(a_stream_whose_time_is_over_ends_for_its_reader),
 		TEST(many_are_abandoned_anywhere),
 		cmocka_unit_test(stop_ends_those_that_wait),
 	};
