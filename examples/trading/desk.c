@@ -47,8 +47,10 @@ check_risk(struct positions *p, struct quote *q)
 	if (q->quantity == 0)
 		return;
 	q->verdict = abs(then) > POSITION_MAX ? VERDICT_REJECTED : VERDICT_ORDER;
-	if (q->verdict == VERDICT_ORDER)
+	if (q->verdict == VERDICT_ORDER) {
 		p->held[q->symbol] = then;
+		p->moves++;
+	}
 }
 
 static void
@@ -133,6 +135,18 @@ handle_order(void *replica, pinion_request *req)
 	return reply(req, &q, STAGE_GATEWAY);
 }
 
+static int
+tell_moves(void *replica, pinion_request *req)
+{
+	return pinion_reply(req, ((const struct positions *)replica)->moves);
+}
+
+static int
+tell_orders(void *replica, pinion_request *req)
+{
+	return pinion_reply(req, (int64_t) * (const uint32_t *)replica);
+}
+
 #define QUOTE .params = PINION_PARAMS(PINION_STRUCT("quote", struct quote))
 #define GIVES_QUOTE .returns = PINION_RETURNS_STRUCT(struct quote)
 
@@ -151,14 +165,16 @@ static const pinion_deployment signaler = {
 static const pinion_deployment risk = {
 	.name = "Risk",
 	.replica_size = sizeof(struct positions),
-	.methods = PINION_METHODS(PINION_BATCH_METHOD(
-	    PINION_CALL, handle_risk, QUOTE, GIVES_QUOTE, .max_batch_size = 32)),
+	.methods = PINION_METHODS(
+	    PINION_BATCH_METHOD(PINION_CALL, handle_risk, QUOTE, GIVES_QUOTE, .max_batch_size = 32),
+	    PINION_METHOD("moves", tell_moves, .returns = PINION_RETURNS_I64)),
 };
 
 static const pinion_deployment gateway = {
 	.name = "Gateway",
 	.replica_size = sizeof(uint32_t),
-	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, handle_order, QUOTE, GIVES_QUOTE)),
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, handle_order, QUOTE, GIVES_QUOTE),
+	    PINION_METHOD("orders", tell_orders, .returns = PINION_RETURNS_I64)),
 };
 
 pinion_node *

@@ -8,6 +8,9 @@
  *
  * A quote goes from stage to stage; each says in it what it decided, and when it was done. Ticks of one symbol
  * go to one replica of each stage, and routed by key they keep their order.
+ *
+ * A tick that is canceled, or late, stops where it is: Risk may have moved a position for it, Gateway may have sent
+ * its order, and its sender hears neither. So both count ("moves", "orders"), and a session says what it did not hear.
  */
 #ifndef TRADING_DESK_H
 #define TRADING_DESK_H
@@ -46,6 +49,7 @@ struct averages {
 };
 struct positions {
 	int32_t held[SYMBOLS_MAX];
+	int64_t moves; /* of all of them, ever */
 };
 
 /* ns, steady. */

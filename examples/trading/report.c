@@ -69,19 +69,33 @@ quantile(const struct row *row, double part)
 	return row->count == 0 ? 0 : row->ns[at < row->count ? at : row->count - 1];
 }
 
+/* What was done for ticks that did not come to tell of it. */
+static void
+print_unheard(const struct session *s, size_t orders, size_t lost)
+{
+	if (lost != 0)
+		printf(
+		    "%zu did not go through: %lld of these were ordered, %lld moved a position without an order\n",
+		    lost, (long long)s->orders - (long long)orders,
+		    (long long)(s->moves - s->orders));
+}
+
 int
 report_print(const struct session *s)
 {
-	size_t count[ENDINGS] = { 0 };
+	size_t count[ENDINGS] = { 0 }, through;
 
 	for (size_t i = 0; i < s->feed->count; i++)
 		count[s->trades[i].ending]++;
+	through = count[ENDED_ORDER] + count[ENDED_HOLD] + count[ENDED_REJECTED];
 	printf("%zu ticks:", s->feed->count);
 	for (int i = 1; i < ENDINGS; i++)
 		printf(" %zu %s%s", count[i], ending_names[i], i + 1 < ENDINGS ? "," : "\n");
 	if (count[ENDED_REFUSED] != 0)
 		printf("refused, the first of them: %s\n", s->why);
-	printf("\n%-12s %10s %10s %10s %10s  us\n", "", "p50", "p99", "p99.9", "max");
+	print_unheard(s, count[ENDED_ORDER], s->feed->count - through);
+	printf("\n%-12s %10s %10s %10s %10s  us, of the %zu that went through\n", "", "p50", "p99",
+	    "p99.9", "max", through);
 	for (int i = 0; i < ROWS; i++) {
 		struct row row;
 		int err = row_make(&row, s, i);
@@ -182,7 +196,7 @@ bool
 report_check(const struct session *s)
 {
 	struct plain_desk *desk = calloc(1, sizeof *desk);
-	size_t wrong = 0;
+	size_t wrong = s->orders != s->moves;
 
 	for (size_t i = 0; i < s->feed->count && desk != NULL; i++) {
 		const struct trade *t = &s->trades[i];

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
 	UNDER_WAY_MAX = 1024, /* ticks; then the next waits, and its time runs */
-	HARVEST = 64
+	HARVEST = 64,
+	LONG_NS = 1000000, /* until a tick is due: time to sleep, */
+	EARLY_NS = 200000  /* and to wake so long before it */
 };
 
 const char *const ending_names[ENDINGS] = { "not ended", "orders", "held", "rejected by risk",
@@ -139,6 +142,17 @@ send(struct session *s, size_t i, int64_t left_ns)
 		settle(s, i);
 }
 
+static void
+doze(int64_t left_ns)
+{
+	if (left_ns > LONG_NS) {
+		left_ns -= EARLY_NS;
+		(void)nanosleep(&(struct timespec){ .tv_sec = left_ns / 1000000000,
+				    .tv_nsec = left_ns % 1000000000 },
+		    NULL);
+	}
+}
+
 /* Until tick i may be sent. */
 static void
 wait_until_due(struct session *s, size_t i)
@@ -146,9 +160,11 @@ wait_until_due(struct session *s, size_t i)
 	struct trade *t = &s->trades[i];
 
 	t->due_ns = s->start_ns + (int64_t)((double)s->feed->ticks[i].at_ns / s->options.speed);
-	do
+	do {
 		harvest(s);
-	while (desk_now() < t->due_ns ||
+		if (s->under_way == 0)
+			doze(t->due_ns - desk_now());
+	} while (desk_now() < t->due_ns ||
 	    (i >= UNDER_WAY_MAX && s->trades[i - UNDER_WAY_MAX].ending == ENDED_NOT));
 }
 
@@ -173,9 +189,44 @@ trade(struct session *s, size_t i)
 	*last = (int64_t)i;
 }
 
+/* ---- what nobody heard of ------------------------------------------------------------------- */
+
+static int
+ask(const struct session *s, enum stage stage, const char *method, int64_t *number)
+{
+	pinion_response r = pinion_call(pinion_method_of(s->stages[stage], method), PINION_ARGS());
+	int err = pinion_result(r, number);
+
+	pinion_release(r);
+	return err;
+}
+
+/* What the desk has done since it did so much, once nothing runs any more. */
+static int
+count_deeds(struct session *s, int64_t moves, int64_t orders)
+{
+	pinion_census census;
+	int err;
+
+	do
+		pinion_census_take(s->runtime, &census);
+	while (census.custody != 0);
+	err = ask(s, STAGE_RISK, "moves", &s->moves);
+	if (err == 0)
+		err = ask(s, STAGE_GATEWAY, "orders", &s->orders);
+	s->moves -= moves;
+	s->orders -= orders;
+	return err;
+}
+
+/* ---- a session ------------------------------------------------------------------------------ */
+
 int
 session_run(struct session *s, const struct feed *feed, const struct session_options *options)
 {
+	int64_t moves, orders;
+	int err;
+
 	free(s->trades);
 	free(s->chains);
 	free(s->last);
@@ -186,6 +237,10 @@ session_run(struct session *s, const struct feed *feed, const struct session_opt
 	s->last = malloc(SYMBOLS_MAX * sizeof *s->last);
 	if (s->trades == NULL || s->chains == NULL || s->last == NULL)
 		return -ENOMEM;
+	if ((err = count_deeds(s, 0, 0)) != 0)
+		return err;
+	moves = s->moves;
+	orders = s->orders;
 	for (int i = 0; i < SYMBOLS_MAX; i++)
 		s->last[i] = -1;
 	s->start_ns = desk_now();
@@ -193,5 +248,5 @@ session_run(struct session *s, const struct feed *feed, const struct session_opt
 		trade(s, i);
 	while (s->under_way != 0)
 		harvest(s);
-	return 0;
+	return count_deeds(s, moves, orders);
 }

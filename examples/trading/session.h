@@ -6,6 +6,7 @@
  *                       four calls, each with the one before as its argument; the last is tagged
  *   meanwhile:          what has ended is harvested, by its tag
  *
+ * Where nothing is due for long, and nothing under way, it sleeps; else it looks all the time, and keeps a cpu busy.
  * Every tick ends as one of enum ending. Times count from when a tick was due: who sends late, sends what is late.
  */
 #ifndef TRADING_SESSION_H
@@ -48,14 +49,15 @@ struct session {
 	struct trade *trades; /* one a tick */
 	struct chain *chains; /* those under way */
 	size_t under_way;
-	int64_t *last; /* tick of each symbol that was sent last; -1: none */
+	int64_t moves, orders; /* of the desk meanwhile, whether a tick came to tell of it or not */
+	int64_t *last;         /* tick of each symbol that was sent last; -1: none */
 	int64_t start_ns;
 	char why[512];
 };
 
 /* A runtime with a desk. workers: 0 leaves it to pinion_start. 0, or session.why says what is wrong. */
 int session_open(struct session *s, int workers);
-/* Again with other options, if you like: a desk remembers. 0 or -ENOMEM; the trades are there until the next. */
+/* Again with other options, if you like: a desk remembers. 0 or -errno; the trades are there until the next. */
 int session_run(struct session *s, const struct feed *feed, const struct session_options *options);
 void session_close(struct session *s);
 
