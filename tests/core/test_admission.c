@@ -1,58 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Goal    A queue with a bound refuses at once what is beyond it, and nothing else; what waits too long in it never
- *         starts; calls go to the replica that the policy says.
+ *         starts.
  * Method  Requests that are to run are held by deferred answers, one at a time or several; so what is queued is known,
  *         and nothing is timed. The census is zero behind every test.
  */
-#include "tests/core/graph.h"
-
-#include <sched.h>
+#include "tests/core/held.h"
 
 enum {
-	HELD_MAX = 64,
 	BUSY_NS = 50000,
-	FLOOD = 200
+	FLOOD = 200,
+	QUEUED = 20,
+	LOOKS = FLOOD / 8 /* a look at the lanes takes more than that many */
 };
-
-static pinion_runtime *rt;
-static _Atomic int64_t started;
-static struct {
-	pinion_token token;
-	_Atomic bool is_there;
-} held[HELD_MAX];
-static _Atomic int held_count;
-static _Atomic int64_t by_replica[16];
-
-/* ---- handlers ------------------------------------------------------------------------------- */
-
-struct replica_state {
-	unsigned number;
-	pinion_handle peer;
-};
-
-static int
-init(void *replica, pinion_init *init)
-{
-	((struct replica_state *)replica)->number = pinion_init_replica(init);
-	return 0;
-}
-
-/* Until the test lets it go. */
-static int
-hold(void *replica, pinion_request *req)
-{
-	pinion_token token;
-	int err = pinion_defer(req, &token);
-	int at;
-
-	atomic_fetch_add(&started, 1);
-	atomic_fetch_add(&by_replica[((const struct replica_state *)replica)->number], 1);
-	at = atomic_fetch_add(&held_count, 1);
-	held[at].token = token;
-	atomic_store(&held[at].is_there, true);
-	return err;
-}
 
 static _Atomic bool may_start;
 
@@ -71,30 +31,18 @@ be_busy(void *replica, pinion_request *req)
 	return pinion_reply(req, pinion_arg_i64(req, 0));
 }
 
-static int
-which(void *replica, pinion_request *req)
-{
-	(void)pinion_arg_i64(req, 0);
-	return pinion_reply(req, (int64_t)((const struct replica_state *)replica)->number);
-}
-
-static int
-where(void *replica, pinion_request *req)
-{
-	(void)replica;
-	return pinion_reply(req, (int64_t)pinion_request_worker(req));
-}
-
-#define OF_I64 .params = PINION_PARAMS(PINION_I64_OR("x", 0)), .returns = PINION_RETURNS_I64
-
-static const pinion_deployment kind = {
-	.name = "Held",
-	.replica_size = sizeof(struct replica_state),
-	.init = init,
-	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, hold, OF_I64),
-	    PINION_METHOD("busy", be_busy, OF_I64), PINION_METHOD("which", which, OF_I64),
-	    PINION_METHOD("where", where, OF_I64)),
+static const pinion_deployment busy_kind = {
+	.name = "Busy",
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, be_busy, OF_I64)),
 };
+
+static pinion_node *
+build_busy(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &busy_kind, PINION_ARGS(), .max_ongoing_requests = 1,
+	    .max_queued_requests = QUEUED);
+}
 
 static int
 caller_init(void *replica, pinion_init *init)
@@ -115,38 +63,15 @@ call_peer(void *replica, pinion_request *req)
 	return pinion_reply(req, (int64_t)(err == -EAGAIN ? 0 : err));
 }
 
-/* Whether the peer that is asked is on this worker. */
-static int
-ask_near(void *replica, pinion_request *req)
-{
-	const struct replica_state *self = replica;
-	pinion_response r = pinion_call(pinion_method_of(self->peer, "where"), PINION_ARGS());
-	int64_t at;
-	int err = pinion_result(r, &at);
-
-	return err != 0 ? err : pinion_reply(req, (int64_t)(at == pinion_request_worker(req)));
-}
-
 static const pinion_deployment caller_kind = {
 	.name = "Caller",
 	.replica_size = sizeof(struct replica_state),
 	.init = caller_init,
 	.init_params = PINION_PARAMS(PINION_HANDLE("peer")),
-	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, call_peer, OF_I64),
-	    PINION_METHOD("ask_near", ask_near, OF_I64)),
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, call_peer, OF_I64)),
 };
 
-static pinion_bind_options wanted; /* by the next build */
 static pinion_handle peer;
-static char deployed[32]; /* the last application's name */
-
-static pinion_node *
-build(pinion_app *app, const pinion_config *config)
-{
-	(void)config;
-	wanted.size_ = sizeof wanted;
-	return pinion_bind_with(app, &kind, &wanted);
-}
 
 static pinion_node *
 build_caller(pinion_app *app, const pinion_config *config)
@@ -156,48 +81,6 @@ build_caller(pinion_app *app, const pinion_config *config)
 }
 
 /* ---- tests ---------------------------------------------------------------------------------- */
-
-static pinion_handle
-deploy(pinion_bind_options options)
-{
-	static int serial;
-	pinion_handle handle;
-	pinion_diag diag;
-
-	wanted = options;
-	(void)snprintf(deployed, sizeof deployed, "app%d", ++serial);
-	if (pinion_run(rt, build, &handle, .name = deployed, .diag = &diag) != 0)
-		print_message("%s\n", diag.text);
-	assert_true(handle.id != 0);
-	return handle;
-}
-
-static pinion_response
-call(pinion_handle handle)
-{
-	return pinion_call(handle, PINION_ARGS());
-}
-
-static void
-await_started(int64_t count)
-{
-	while (atomic_load(&started) != count)
-		(void)sched_yield();
-}
-
-/* Those that were held last, and will be. */
-static void
-let_go(int count)
-{
-	for (int i = 0; i < count; i++) {
-		while (!atomic_load(&held[i].is_there))
-			(void)sched_yield();
-		assert_int_equal(
-		    pinion_token_reply_value(held[i].token, PINION_VALUE((int64_t)i)), 0);
-		atomic_store(&held[i].is_there, false);
-	}
-	atomic_store(&held_count, 0);
-}
 
 static void
 assert_refused(pinion_response r)
@@ -238,18 +121,12 @@ behaviour_65_one_runs_one_waits_others_are_refused(void **state)
 static void
 what_came_meanwhile_is_judged_before_the_next_starts(void **state)
 {
-	enum {
-		QUEUED = 20,
-		LOOKS = FLOOD / 8 /* a look takes more than that many */
-	};
-	pinion_handle handle = pinion_method_of(
-	    deploy(
-		(pinion_bind_options){ .max_ongoing_requests = 1, .max_queued_requests = QUEUED }),
-	    "busy");
 	pinion_response r[FLOOD];
+	pinion_handle handle;
 	unsigned answered = 0, refused = 0;
 
 	(void)state;
+	assert_int_equal(pinion_run(rt, build_busy, &handle, .name = "busy"), 0);
 	for (unsigned i = 0; i < FLOOD; i++)
 		r[i] = pinion_call(handle, PINION_ARGS((int64_t)i));
 	atomic_store(&may_start, true);
@@ -405,117 +282,6 @@ what_waits_too_long_never_starts(void **state)
 	assert_int_equal(atomic_load(&started), 1);
 }
 
-/* ---- routing -------------------------------------------------------------------------------- */
-
-static int64_t
-ask_key(pinion_handle handle, uint64_t key)
-{
-	return graph_i64(pinion_call_with(
-	    pinion_method_of(handle, "which"), PINION_ARGS(), .key = key, .has_key = true));
-}
-
-static void
-round_robin_takes_turns(void **state)
-{
-	pinion_handle handle =
-	    deploy((pinion_bind_options){ .num_replicas = 5, .routing = "round_robin" });
-	int64_t first = graph_i64(pinion_call(pinion_method_of(handle, "which"), PINION_ARGS()));
-
-	(void)state;
-	for (int64_t i = 1; i < 100; i++)
-		assert_int_equal(
-		    graph_i64(pinion_call(pinion_method_of(handle, "which"), PINION_ARGS())),
-		    (first + i) % 5);
-}
-
-static void
-a_key_has_its_replica(void **state)
-{
-	pinion_handle handle =
-	    deploy((pinion_bind_options){ .num_replicas = 5, .routing = "by_key" });
-	int64_t of[1000], count[5] = { 0 };
-
-	(void)state;
-	for (uint64_t key = 0; key < 1000; key++) {
-		of[key] = ask_key(handle, key);
-		count[of[key]]++;
-	}
-	for (uint64_t key = 1000; key-- > 0;)
-		assert_int_equal(ask_key(handle, key), of[key]);
-	for (int i = 0; i < 5; i++) /* near enough to a fifth: 8 standard deviations */
-		assert_in_range(count[i], 100, 300);
-	of[0] = graph_i64(pinion_call(pinion_method_of(handle, "which"), PINION_ARGS()));
-	for (int i = 0; i < 100; i++)
-		assert_int_equal(
-		    graph_i64(pinion_call(pinion_method_of(handle, "which"), PINION_ARGS())),
-		    of[0]);
-}
-
-/* Of n replicas and one more each gets as many keys; one key of n + 1 moves, and only to the new one. */
-static void
-keys_move_to_the_new_replica_and_nowhere_else(void **state)
-{
-	enum {
-		KEYS = 2000
-	};
-	pinion_handle handle =
-	    deploy((pinion_bind_options){ .num_replicas = 3, .routing = "by_key" });
-	int64_t of[KEYS];
-
-	(void)state;
-	for (uint64_t key = 0; key < KEYS; key++)
-		of[key] = ask_key(handle, key * 1000);
-	for (int n = 3; n < 18; n++) { /* beyond 4, 8 and 16 */
-		int moved = 0;
-
-		assert_int_equal(pinion_scale(rt, deployed, kind.name, n + 1, NULL), 0);
-		for (uint64_t key = 0; key < KEYS; key++) {
-			int64_t now = ask_key(handle, key * 1000);
-
-			if (now == of[key])
-				continue;
-			assert_int_equal(now, n);
-			of[key] = now;
-			moved++;
-		}
-		assert_in_range(moved, KEYS / (n + 1) / 2, KEYS / (n + 1) * 3 / 2);
-	}
-}
-
-/* Idle siblings take nothing that is theirs by key. */
-static void
-behaviour_77_a_key_stays_where_it_is(void **state)
-{
-	pinion_handle handle = deploy((pinion_bind_options){
-	    .num_replicas = 4, .max_ongoing_requests = 1, .routing = "by_key" });
-	pinion_response r[20];
-	int64_t used = 0;
-
-	(void)state;
-	for (int i = 0; i < 20; i++)
-		r[i] = pinion_call_with(handle, PINION_ARGS(), .key = 7, .has_key = true);
-	let_go(20);
-	for (int i = 0; i < 20; i++)
-		assert_int_equal(graph_i64(r[i]), i); /* in order, too */
-	for (int i = 0; i < 4; i++)
-		used += atomic_load(&by_replica[i]) != 0;
-	assert_int_equal(used, 1);
-}
-
-static void
-behaviour_85_local_is_on_the_callers_worker(void **state)
-{
-	pinion_handle caller;
-
-	(void)state;
-	peer = deploy((pinion_bind_options){ .num_replicas = 4, .routing = "local" });
-	assert_int_equal(pinion_run(rt, build_caller, &caller, .name = "near"), 0);
-	for (int i = 0; i < 50; i++)
-		assert_int_equal(
-		    graph_i64(pinion_call(pinion_method_of(caller, "ask_near"), PINION_ARGS())), 1);
-	(void)graph_i64(pinion_call(pinion_method_of(peer, "which"), PINION_ARGS()));
-}
-
 static void
 assert_bind_refused(pinion_bind_options options, const char *culprit)
 {
@@ -537,34 +303,6 @@ what_is_wrong_is_named(void **state)
 	assert_bind_refused((pinion_bind_options){ .routing = "nearest" }, "\"nearest\"");
 }
 
-static int
-assert_clean(void **state)
-{
-	(void)state;
-	while (pinion_port_mine(rt) == NULL)
-		continue;
-	graph_assert_clean(rt, 1);
-	atomic_store(&started, 0);
-	for (int i = 0; i < 16; i++)
-		atomic_store(&by_replica[i], 0);
-	return 0;
-}
-
-static int
-start(void **state)
-{
-	(void)state;
-	return pinion_start(&rt, .workers = 2, .slots = 256);
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	pinion_stop(rt);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_teardown(name, assert_clean)
 
 int
@@ -579,11 +317,6 @@ main(void)
 		TEST(behaviour_72_and_78_a_canceled_one_gives_its_place_back),
 		TEST(dependents_of_a_refused_call_fail),
 		TEST(what_waits_too_long_never_starts),
-		TEST(round_robin_takes_turns),
-		TEST(a_key_has_its_replica),
-		TEST(keys_move_to_the_new_replica_and_nowhere_else),
-		TEST(behaviour_77_a_key_stays_where_it_is),
-		TEST(behaviour_85_local_is_on_the_callers_worker),
 		TEST(what_is_wrong_is_named),
 	};
 

@@ -375,7 +375,7 @@ behaviour_56_of_two_alike_one(void **state)
 }
 
 static void
-behaviour_62_and_63_again_or_late_is_nothing(void **state)
+behaviour_62_again_or_late_is_nothing(void **state)
 {
 	pinion_response r = pinion_call(far, PINION_ARGS((int64_t)0));
 	int64_t x;
@@ -678,7 +678,7 @@ main(void)
 		TEST(behaviour_53_one_that_computes_can_ask),
 		TEST(behaviour_54_one_in_the_queue_never_starts),
 		TEST(behaviour_56_of_two_alike_one),
-		TEST(behaviour_62_and_63_again_or_late_is_nothing),
+		TEST(behaviour_62_again_or_late_is_nothing),
 		TEST(a_deferred_answer_comes_too_late),
 		TEST(one_that_waits_for_its_argument),
 		TEST(one_that_waits_for_several),

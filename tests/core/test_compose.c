@@ -72,7 +72,7 @@ a_chain_completes_while_its_caller_does_nothing(void **state)
 }
 
 static void
-behaviour_4_33_and_42_a_diamond_gives_the_right_sum(void **state)
+behaviour_33_and_42_a_diamond_gives_the_right_sum(void **state)
 {
 	pinion_handle sum = pinion_method_of(worker, "sum");
 	pinion_handle inner = pinion_method_of(relay, "diamond");
@@ -299,7 +299,7 @@ run_mode(const char *idle)
 		cmocka_unit_test(behaviour_1_a_call_answers),
 		cmocka_unit_test(behaviour_2_and_18_a_handler_waits_for_its_child),
 		cmocka_unit_test(a_chain_completes_while_its_caller_does_nothing),
-		cmocka_unit_test(behaviour_4_33_and_42_a_diamond_gives_the_right_sum),
+		cmocka_unit_test(behaviour_33_and_42_a_diamond_gives_the_right_sum),
 		cmocka_unit_test(a_forward_answers_our_caller_and_dependents_follow),
 		cmocka_unit_test(behaviour_9_and_39_a_task_takes_results_and_plain_values),
 		cmocka_unit_test(a_reference_is_read_by_another_thread),

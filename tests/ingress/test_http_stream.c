@@ -164,6 +164,7 @@ set_up_with(int64_t request_timeout_ns)
 	(void)run(&napping, "nap", 0);
 	queue = run(&napping, "queue", 1);
 	(void)run(&being_deaf, "deaf", 0);
+	(void)run(&being_deaf, "busy", 1);
 	assert_int_equal(pinion_run(rt, build_asking, &handle, .name = "asking"), 0);
 	atomic_store(&allowed, INT64_MAX);
 	atomic_store(&started, 0);
@@ -523,6 +524,59 @@ behaviour_70_a_stream_that_has_begun_is_cut_off(void **state)
 	client_close(client);
 }
 
+/* What runs does not hear that its time is over, and keeps its place. */
+static void
+behaviour_70_one_in_the_queue_is_408_and_never_starts(void **state)
+{
+	struct client *runs = client_open(port);
+
+	(void)state;
+	ask(runs, "GET", "/busy", "*/*");
+	await(&started, 1);
+	get(port, "/busy", &answered);
+	assert_int_equal(answered.status, 408);
+	client_read(runs, &answered);
+	assert_int_equal(answered.status, 408);
+	client_close(runs);
+	atomic_store(&is_free, true);
+	get(port, "/nap?x=0", &answered);
+	assert_int_equal(atomic_load(&started), 2); /* the one that ran, and this one */
+}
+
+static void
+await_custody(uint64_t count)
+{
+	pinion_census census;
+
+	do
+		pinion_census_take(rt, &census);
+	while (census.custody != count);
+}
+
+static void
+behaviour_72_a_client_that_goes_leaves_the_queue(void **state)
+{
+	struct client *runs = client_open(port);
+	char target[64];
+
+	(void)state;
+	(void)snprintf(target, sizeof target, "/queue?x=%lld", (long long)HOUR);
+	ask(runs, "GET", target, "*/*");
+	await(&started, 1);
+	for (int i = 0; i < 3; i++) {
+		struct client *waits = client_open(port);
+
+		ask(waits, "GET", target, "*/*");
+		await_custody(2);
+		get(port, target, &answered);
+		assert_int_equal(answered.status, 503);
+		close_hard(waits);
+		await_custody(1);
+	}
+	assert_int_equal(atomic_load(&started), 1);
+	close_hard(runs);
+}
+
 static void
 behaviour_68_and_69_a_full_queue_is_503_and_soon_again(void **state)
 {
@@ -581,6 +635,8 @@ main(void)
 		TEST(stop_cuts_streams_off),
 		IMPATIENT_TEST(behaviour_70_and_71_a_time_that_is_over_is_408),
 		IMPATIENT_TEST(behaviour_70_a_stream_that_has_begun_is_cut_off),
+		IMPATIENT_TEST(behaviour_70_one_in_the_queue_is_408_and_never_starts),
+		TEST(behaviour_72_a_client_that_goes_leaves_the_queue),
 		TEST(behaviour_68_and_69_a_full_queue_is_503_and_soon_again),
 		TEST(wrong_options_are_refused),
 	};
