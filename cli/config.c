@@ -13,7 +13,6 @@
 enum {
 	PORT_ANY = -1, /* pinion_http.h, .port */
 	PORT_MAX = 65535,
-	WORKERS_MAX = 64, /* pinion.h, .workers */
 };
 
 /* ---- memory ----------------------------------------------------------------------------------- */
@@ -161,7 +160,7 @@ set(struct config *config, enum config_setting setting, const char *text, pinion
 		config->port = config->port == 0 ? PORT_ANY : config->port;
 		break;
 	case SETTING_WORKERS:
-		err = read_number(text, 1, WORKERS_MAX, &config->workers, diag);
+		err = read_number(text, 1, PINION_WORKERS_MAX, &config->workers, diag);
 		break;
 	case SETTING_REQUEST_TIMEOUT:
 		err = read_seconds(text, &config->request_timeout_ns, diag);

@@ -16,6 +16,10 @@
 
 #include "config.h"
 
+enum {
+	PATH_SHOWN = 96 /* bytes of a file's path */
+};
+
 struct reader {
 	struct config *config;
 	yaml_document_t *document;
@@ -31,10 +35,15 @@ struct field {
 
 /* ---- places ----------------------------------------------------------------------------------- */
 
+/* Of a long path the end: what is wrong is to fit behind it. */
 static const char *
 place_of(const struct reader *r, const yaml_node_t *node)
 {
-	return pinioni_config_print(r->config, "%s:%zu", r->path, node->start_mark.line + 1);
+	size_t length = strlen(r->path);
+	bool fits = length <= PATH_SHOWN;
+
+	return pinioni_config_print(r->config, "%s%s:%zu", fits ? "" : "...",
+	    fits ? r->path : r->path + length - PATH_SHOWN, node->start_mark.line + 1);
 }
 
 static const char *
@@ -204,7 +213,7 @@ read_deployment(struct reader *r, const yaml_node_t *deployment, struct config_a
 	     p < deployment->data.mapping.pairs.top; p++) {
 		const yaml_node_t *key = node_at(r, p->key);
 
-		if (node_at(r, p->value) == name)
+		if (strcmp(text_of(key), "name") == 0)
 			continue;
 		o.option = copy_of(r, key);
 		o.where = place_of(r, key);

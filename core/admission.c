@@ -42,12 +42,12 @@ end_stale(struct worker *w, struct timer *t)
 {
 	struct pinion_request *r = caa_container_of(t, struct pinion_request, stale);
 
-	(void)w;
 	r->depth |= REQUEST_OVERDUE;
 	r->inside = true;
 	pinioni_request_fail(r, -ETIMEDOUT, PINION_ORIGIN_RUNTIME,
 	    "%s did not start it within its queue_timeout_ns of %lld", r->replica->deployment->name,
 	    (long long)r->replica->deployment->rules.queue_timeout_ns);
+	pinioni_worker_park_ended(w, r);
 }
 
 /* An argument's error is what it ends with, whether there is room or not. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/batch.h"
 #include "core/options.h"
 #include "core/thread.h"
 
@@ -65,6 +66,17 @@ prefix_is_reserved(const char *prefix)
 	return prefix[0] == '/' && prefix[1] == '-' && (prefix[2] == '/' || prefix[2] == '\0');
 }
 
+/* Below which the same paths lie: with or without a slash at the end. */
+static bool
+prefix_is(const char *a, const char *b)
+{
+	size_t m = strlen(a), n = strlen(b);
+
+	m -= m > 1 && a[m - 1] == '/';
+	n -= n > 1 && b[n - 1] == '/';
+	return m == n && memcmp(a, b, m) == 0;
+}
+
 static int
 check_names(struct pinion_app *app, const char *prefix)
 {
@@ -84,7 +96,7 @@ check_names(struct pinion_app *app, const char *prefix)
 		if (strcmp(rt->apps[i].name, app->name) == 0)
 			pinioni_app_refuse(
 			    app, "an application named \"%s\" is running", app->name);
-		if (strcmp(rt->apps[i].prefix, prefix) == 0)
+		if (prefix_is(rt->apps[i].prefix, prefix))
 			pinioni_app_refuse(app, "route_prefix \"%s\" is taken by \"%s\"", prefix,
 			    rt->apps[i].name);
 	}
@@ -134,6 +146,26 @@ deploy_all(struct pinion_app *app, const pinion_node *ingress, const char *prefi
 	return err;
 }
 
+/* By bind or a file. */
+static int
+check_batching(struct pinion_app *app)
+{
+	for (uint32_t i = 0; i < app->count; i++) {
+		const struct batching *b = &app->nodes[i]->batching;
+
+		if ((b->max_size == 0 && b->max_running == 0 && b->wait_ns == 0) ||
+		    pinioni_batch_is_declared(app->nodes[i]->declared))
+			continue;
+		pinioni_app_refuse(app, "%s has no batch handler: there is no batch for %s",
+		    app->nodes[i]->name,
+		    b->max_size != 0      ? "max_batch_size"
+			: b->wait_ns != 0 ? "batch_wait_ns"
+					  : "max_concurrent_batches");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int
 run(struct pinion_app *app, pinion_builder *builder, const pinion_run_options *o)
 {
@@ -156,6 +188,8 @@ run(struct pinion_app *app, pinion_builder *builder, const pinion_run_options *o
 		return -EINVAL;
 	}
 	err = pinioni_options_override(app, &o->overrides);
+	if (err == 0)
+		err = check_batching(app);
 	if (err == 0 && o->plan != NULL) {
 		pinioni_options_plan(app, ingress, o);
 		return 0;

@@ -65,6 +65,14 @@ end_wait(struct worker *w, struct timer *t)
 	enlist(w, b);
 }
 
+/* Its replica is to begin nothing more, or is to end. */
+static bool
+hurries(const struct worker *w, const struct batcher *b)
+{
+	return b->replica->max_ongoing == 0 || b->replica->is_ending ||
+	    runtime_phase(w->runtime) != RUNTIME_RUNNING;
+}
+
 /* From the first that is there. */
 static void
 start_wait(struct worker *w, struct batcher *b)
@@ -75,7 +83,8 @@ start_wait(struct worker *w, struct batcher *b)
 		return;
 	b->due =
 	    (struct timer){ .at = b->first->gathered_at + (uint64_t)b->wait_ns, .due = end_wait };
-	if (b->wait_ns == 0 || pinioni_timers_add(&w->timers, w->heap, &b->due) != 0)
+	if (b->wait_ns == 0 || hurries(w, b) ||
+	    pinioni_timers_add(&w->timers, w->heap, &b->due) != 0)
 		end_wait(w, &b->due); /* without memory: now */
 }
 
@@ -110,12 +119,12 @@ pinioni_batch_join(void *state, pinion_request *r)
 	if (size == 0)
 		return -EINVAL;
 	r->state = REQUEST_GATHERED;
-	r->batch_size = size;
+	r->batch_size = size < b->max_size ? size : b->max_size; /* of more it is alone */
 	r->next = NULL;
 	*b->end = r;
 	b->end = &r->next;
 	b->count++;
-	b->size += size;
+	b->size += r->batch_size;
 	r->gathered_at = b->wait_ns == 0 ? 0 : clock_now(&w->runtime->clock);
 	if (b->first == r)
 		start_wait(w, b);
@@ -185,9 +194,21 @@ give_room(struct worker *w, struct batcher *b, struct batch_room *room)
 	b->rooms = room;
 }
 
+bool
+pinioni_batch_is_unwanted(const struct pinion_request *leader)
+{
+	for (uint32_t i = 0; i < leader->member_count; i++) {
+		const struct pinion_request *r = leader->members[i];
+
+		if (r->state <= REQUEST_MISREAD && (r->depth & REQUEST_ENDING) == 0)
+			return false;
+	}
+	return true;
+}
+
 /* The first, whatever its size, and those behind it that fit. */
 static uint32_t
-choose(struct batcher *b, struct batch_room *room)
+choose(struct batcher *b, struct batch_room *room, struct pinion_request *leader)
 {
 	uint32_t count = 0, size = 0;
 
@@ -199,6 +220,7 @@ choose(struct batcher *b, struct batch_room *room)
 		size += r->batch_size < b->max_size - size ? r->batch_size : b->max_size - size;
 		r->state = REQUEST_RUNNING;
 		r->inside = true; /* so that it is there until all have ended */
+		r->leader = leader;
 		room->members[count++] = r;
 	}
 	return count;
@@ -227,9 +249,11 @@ take_leader(struct worker *w, const struct batcher *b)
 static void
 run(struct worker *w, struct batcher *b, struct batch_room *room, struct pinion_request *leader)
 {
-	uint32_t count = choose(b, room);
+	uint32_t count = choose(b, room, leader);
 	int err;
 
+	leader->members = room->members;
+	leader->member_count = count;
 	start_wait(w, b); /* of the next */
 	b->running++;
 	if (is_full(b))
@@ -244,6 +268,7 @@ run(struct worker *w, struct batcher *b, struct batch_room *room, struct pinion_
 		struct pinion_request *r = room->members[i];
 
 		r->inside = false;
+		r->leader = NULL;
 		pinioni_request_returned(r, r->state <= REQUEST_MISREAD ? err : 0);
 	}
 	leader->state = REQUEST_ANSWERED;
@@ -306,15 +331,31 @@ pinioni_batch_flush(struct worker *w, struct replica *replica)
 			end_wait(w, &replica->batchers[i].due);
 }
 
+void
+pinioni_batch_flush_all(struct worker *w)
+{
+	const struct replica_table *t = registry_replicas(&w->runtime->registry);
+
+	for (uint32_t i = 0; t != NULL && i < t->count; i++)
+		if (t->replicas[i]->worker == w)
+			pinioni_batch_flush(w, t->replicas[i]);
+}
+
+bool
+pinioni_batch_is_declared(const pinion_deployment *d)
+{
+	for (size_t i = 0; i < d->methods.count; i++)
+		if (d->methods.list[i].batch != NULL)
+			return true;
+	return false;
+}
+
 int
 pinioni_batch_make(struct worker *w, struct replica *replica)
 {
 	const struct deployment *d = replica->deployment;
-	bool any = false;
 
-	for (size_t i = 0; i < d->method_count; i++)
-		any = any || declared(&d->methods[i])->batch != NULL;
-	if (!any)
+	if (!pinioni_batch_is_declared(d->declared))
 		return 0;
 	replica->batchers = pinioni_heap_take(w->heap, d->method_count * sizeof *replica->batchers);
 	if (replica->batchers == NULL)

@@ -10,7 +10,8 @@
  * How       Such a method's handler is pinioni_batch_join: what is not batched pays nothing for it. The batch itself is a
  *           request without a caller, so that what its handler calls is nobody's, and waits like any handler's.
  * Progress  A batch is due by a timer, full by its size; either puts it on its worker's list, which every turn looks at.
- *           A replica that stops, or is to be changed, makes all due. A member that ends drops out at once.
+ *           While a replica is to stop, or to be changed, none waits. A member that ends drops out at once; when all of
+ *           a batch that runs have, its handler is told as if it were canceled itself.
  * Threads   The replica's worker's.
  */
 #ifndef PINION_CORE_BATCH_H
@@ -39,12 +40,18 @@ struct batcher {
 
 /* The handler of methods that have a batch handler. */
 int pinioni_batch_join(void *state, pinion_request *r);
+/* Whether all members of the batch that this one leads have ended, or are to. */
+bool pinioni_batch_is_unwanted(const struct pinion_request *leader);
 /* It ends while it gathers: it is out. */
 void pinioni_batch_drop(struct pinion_request *r);
 /* Part of a turn: runs what is full or due. */
 void pinioni_batch_turn(struct worker *w) __attribute__((noinline, cold));
 /* What has gathered at this replica is due. */
 void pinioni_batch_flush(struct worker *w, struct replica *replica);
+/* The same at all replicas of this worker. */
+void pinioni_batch_flush_all(struct worker *w) __attribute__((noinline, cold));
+/* Whether any of its methods has a batch handler. */
+bool pinioni_batch_is_declared(const pinion_deployment *d) __attribute__((pure));
 /* Those of a replica, on its worker. 0, -ENOMEM. */
 int pinioni_batch_make(struct worker *w, struct replica *replica)
     __attribute__((warn_unused_result));

@@ -180,13 +180,6 @@ plain_depth_below(const struct worker *w)
 	return depth_below(w) & REQUEST_DEPTH;
 }
 
-/* Whose handler makes the call; NULL: a thread, or init. */
-static const struct pinion_request *
-caller_of(const pinion_port *port)
-{
-	return port->worker == NULL ? NULL : port->worker->current;
-}
-
 static inline bool
 is_stopping(const pinion_port *port, const struct worker *w)
 {
@@ -206,9 +199,9 @@ refuse(const pinion_port *port, const struct method *m, const struct call_how *h
 		    m->deployment->name, m->name);
 	if (is_stopping(port, port->worker))
 		return pinioni_complain(c, -ECANCELED, "the runtime is stopping");
-	if (caller_of(port) != NULL && pinioni_cancel_code(caller_of(port)) != 0)
+	if (port_caller(port) != NULL && pinioni_cancel_code(port_caller(port)) != 0)
 		return pinioni_complain(
-		    c, pinioni_cancel_code(caller_of(port)), "the request that calls was to end");
+		    c, pinioni_cancel_code(port_caller(port)), "the request that calls was to end");
 	if (how->tagged && port->worker != NULL)
 		return pinioni_complain(
 		    c, -EINVAL, ".tagged is for a thread's port: a handler waits");

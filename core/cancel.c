@@ -28,16 +28,16 @@ write_waits(const pinion_port *port, const struct slot_note *note, struct messag
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < note->pins && count < WAITS_MAX; i++) {
-		uint32_t at = note->pin[i].at;
-		const struct slot_note *argument = &port->notes[at];
-		struct record_ref ref = { .call = argument->generation << 16 | argument->home,
-			.at = at,
-			.port = port->index,
-			.kind = REF_RESULT };
+		uint32_t at = note->pin[i].at; /* of a block, no slot's number */
+		const struct slot_note *argument =
+		    note->pin[i].kind == PIN_SLOT ? &port->notes[at] : NULL;
+		struct record_ref ref = { .at = at, .port = port->index, .kind = REF_RESULT };
 
-		if (note->pin[i].kind == PIN_SLOT && (argument->marks & MARK_STREAM) == 0 &&
-		    !slot_poll(&port->memory.slots[at], argument->generation))
-			memcpy(m->record + sizeof ref * count++, &ref, sizeof ref);
+		if (argument == NULL || (argument->marks & MARK_STREAM) != 0 ||
+		    slot_poll(&port->memory.slots[at], argument->generation))
+			continue;
+		ref.call = argument->generation << 16 | argument->home;
+		memcpy(m->record + sizeof ref * count++, &ref, sizeof ref);
 	}
 	m->length = (uint8_t)(count * sizeof(struct record_ref));
 	return count;
@@ -96,7 +96,9 @@ pinioni_cancel_again(pinion_port *port)
 	for (uint32_t i = 0; i < port->memory.slot_count; i++)
 		if ((port->notes[i].marks & MARK_UNCANCELED) != 0) {
 			port->notes[i].marks &= (uint16_t)~MARK_UNCANCELED;
-			pinioni_cancel_note(port, &port->notes[i], REQUEST_CANCELED);
+			pinioni_cancel_note(port, &port->notes[i],
+			    port->notes[i].state == NOTE_OVERDUE ? REQUEST_OVERDUE
+								 : REQUEST_CANCELED);
 		}
 }
 
@@ -205,25 +207,27 @@ unlist_behind(struct worker *w, const struct pinion_request *r)
 	return false;
 }
 
-/* All that its handler called and still has. */
+/* All that its handler called and still has, for the same reason. */
 static void
 cancel_children(struct pinion_request *r)
 {
+	unsigned mark = (r->depth & REQUEST_OVERDUE) != 0 ? REQUEST_OVERDUE : REQUEST_CANCELED;
 	pinion_port *port = r->worker->port;
 
 	for (uint16_t slot = r->owned, next; slot != SLOT_NONE; slot = next) {
 		next = port->notes[slot].next;
 		if ((port->notes[slot].marks & MARK_KEPT) == 0)
-			pinioni_cancel_note(port, &port->notes[slot], REQUEST_CANCELED);
+			pinioni_cancel_note(port, &port->notes[slot], mark);
 	}
 }
 
-/* It never starts. Its place in the queue is given back when its turn comes. */
+/* It never starts. Its place in the queue is given back when its turn comes, or with many. */
 static void
 end_queued(struct pinion_request *r)
 {
 	r->inside = true;
 	fail_marked(r);
+	pinioni_worker_park_ended(r->worker, r);
 }
 
 /* Its answer is to come from elsewhere. */
@@ -247,11 +251,15 @@ end_relaying(struct pinion_request *r)
 	fail_marked(r);
 }
 
-/* Its handler is told when it waits, calls, or asks. */
+/* Its handler is told when it waits, calls, or asks. That of a batch, when none of its members is wanted any more. */
 static void
 interrupt(struct pinion_request *r)
 {
 	cancel_children(r);
+	if (r->leader != NULL && pinioni_batch_is_unwanted(r->leader)) {
+		r->leader->depth |= r->depth & REQUEST_ENDING;
+		interrupt(r->leader);
+	}
 	if (r->fiber != NULL)
 		pinioni_worker_resume(r->worker, r->fiber);
 }
@@ -466,6 +474,12 @@ is_late(const struct pinion_request *r)
 }
 
 bool
+pinioni_cancel_bars(const struct pinion_request *r)
+{
+	return (r->depth & REQUEST_ENDING) != 0 || is_late(r);
+}
+
+bool
 pinioni_cancel_at_start(struct pinion_request *r)
 {
 	if (r->state >= REQUEST_ANSWERED) {
@@ -484,10 +498,12 @@ pinioni_cancel_at_start(struct pinion_request *r)
 bool
 pinioni_cancel_finish(struct pinion_request *r, int err)
 {
+	if (err != -ECANCELED && err != -ETIMEDOUT)
+		return false;
 	if (err == -ETIMEDOUT && is_late(r))
 		r->depth |= REQUEST_OVERDUE;
-	if (pinioni_cancel_code(r) != err)
-		return false;
+	if ((r->depth & REQUEST_ENDING) == 0)
+		return false; /* the handler's own */
 	fail_marked(r);
 	return true;
 }
@@ -535,9 +551,9 @@ pinion_time_left(pinion_request *r)
 
 /* ---- everything ----------------------------------------------------------------------------- */
 
-/* Can it be ended here and now? Suspended handlers end themselves. */
+/* Whether it can be ended here and now; then its token is taken. Suspended handlers end themselves. */
 static bool
-is_endable(struct pinion_request *r)
+take_to_end(struct pinion_request *r)
 {
 	if (r->state == REQUEST_QUEUED || r->state == REQUEST_WAITING ||
 	    r->state == REQUEST_GATHERED || r->state == REQUEST_RELAYING)
@@ -612,7 +628,7 @@ end_some(struct worker *w)
 	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
 		struct pinion_request *r = pinioni_worker_request_at(w, i);
 
-		if (!is_endable(r))
+		if (!take_to_end(r))
 			continue;
 		unlist(w, r);
 		pinioni_request_fail(

@@ -29,6 +29,8 @@ void pinioni_cancel_ref(struct worker *w, const struct record_ref *ref);
 void pinioni_cancel_take(struct worker *w, const struct message *m);
 /* What a handler's waits and calls say that is not to go on; 0: it is. */
 int pinioni_cancel_code(const struct pinion_request *r) __attribute__((pure));
+/* Whether it is not to start: ended, or too late. */
+bool pinioni_cancel_bars(const struct pinion_request *r);
 /* It is taken from the queue, and has marks. True: it has ended. */
 bool pinioni_cancel_at_start(struct pinion_request *r);
 /* It came with this deadline: it is marked, and ends then. */

@@ -5,7 +5,6 @@
  * Threads   Any that is no worker's, one at a time: under run_lock. What a replica's worker owns is changed on that worker.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,22 +13,6 @@
 #include "core/batch.h"
 #include "core/replica.h"
 #include "core/thread.h"
-
-static int refuse(pinion_diag *diag, int err, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int
-refuse(pinion_diag *diag, int err, const char *format, ...)
-{
-	va_list list;
-
-	if (diag == NULL)
-		return err;
-	va_start(list, format);
-	(void)vsnprintf(diag->text, sizeof diag->text, format, list); /* cut short: fine */
-	va_end(list);
-	return err;
-}
 
 /* NULL: there is none. Under run_lock. */
 static struct deployment *
@@ -59,27 +42,17 @@ scale(struct pinion_runtime *rt, struct deployment *d, uint32_t count, int64_t l
 		pinioni_deployment_shrink(rt, d, count, limit_ns);
 	return err == 0
 	    ? 0
-	    : refuse(diag, err, "%s: %s", d->name, text[0] != '\0' ? text : strerror(-err));
+	    : pinioni_refuse(diag, err, "%s: %s", d->name, text[0] != '\0' ? text : strerror(-err));
 }
 
 /* ---- limits --------------------------------------------------------------------------------- */
 
-static int
-set_ongoing(struct pinion_runtime *rt, struct deployment *d, uint32_t most)
+static void
+set_ongoing(struct deployment *d, uint32_t most)
 {
-	for (uint32_t i = 0; i < d->own_count && most > d->max_ongoing; i++) {
-		struct reservation want = { .fibers = most - d->max_ongoing };
-
-		pinioni_worker_control(d->own[i]->worker, pinioni_worker_reserve_for, &want);
-		if (want.err != 0)
-			return want.err;
-		rt->fibers_reserved += want.fibers;
-	}
-	if (most > d->max_ongoing)
-		d->max_ongoing = most; /* so many stacks there are, also when it is lowered again */
+	d->max_ongoing = most;
 	for (uint32_t i = 0; i < d->own_count; i++)
 		pinioni_replica_limit(d->own[i], most);
-	return 0;
 }
 
 static void
@@ -121,7 +94,7 @@ take_back(struct pinion_runtime *rt, struct deployment *d, uint32_t end, int64_t
 {
 	char text[FAULT_TEXT];
 
-	for (uint32_t i = 0; i < end && d->user_config != NULL; i++)
+	for (uint32_t i = 0; i < end; i++)
 		if (pinioni_replica_reconfigure(d->own[i], limit_ns, text) != 0)
 			pinioni_runtime_log(rt,
 			    "%s: replica %u does not take its old user_config: %s", d->name, i,
@@ -146,8 +119,8 @@ set_user_config(struct pinion_runtime *rt, struct deployment *d, const pinion_ch
 		d->user_config = old;
 		take_back(rt, d, i, limit_ns);
 		free(fresh);
-		return refuse(o->diag, err, "%s: reconfigure of replica %u failed: %s", d->name, i,
-		    text[0] != '\0' ? text : strerror(-err));
+		return pinioni_refuse(o->diag, err, "%s: reconfigure of replica %u failed: %s",
+		    d->name, i, text[0] != '\0' ? text : strerror(-err));
 	}
 	free(old);
 	return 0;
@@ -173,10 +146,11 @@ check_numbers(const pinion_change_options *o)
 
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		if (numbers[i].value < 0)
-			return refuse(o->diag, -EINVAL, "%s: %s is %lld, and may not be negative",
-			    o->deployment, numbers[i].name, (long long)numbers[i].value);
+			return pinioni_refuse(o->diag, -EINVAL,
+			    "%s: %s is %lld, and may not be negative", o->deployment,
+			    numbers[i].name, (long long)numbers[i].value);
 	return o->max_batch_size > PINION_BATCH_SIZE_MAX
-	    ? refuse(o->diag, -EINVAL, "%s: max_batch_size is %d, of %d", o->deployment,
+	    ? pinioni_refuse(o->diag, -EINVAL, "%s: max_batch_size is %d, of %d", o->deployment,
 		  o->max_batch_size, PINION_BATCH_SIZE_MAX)
 	    : 0;
 }
@@ -185,26 +159,48 @@ static int
 check(const struct deployment *d, const pinion_change_options *o)
 {
 	if (o->user_config != NULL && d->declared->reconfigure == NULL)
-		return refuse(
+		return pinioni_refuse(
 		    o->diag, -EINVAL, "%s has no reconfigure to read a user_config", d->name);
 	if (o->max_queued_requests != 0 && d->rules.max_queued == 0)
-		return refuse(o->diag, -EINVAL,
+		return pinioni_refuse(o->diag, -EINVAL,
 		    "%s was bound without max_queued_requests: there are none to change", d->name);
+	if ((o->max_batch_size != 0 || o->batch_wait_ns != 0 || o->max_concurrent_batches != 0) &&
+	    !pinioni_batch_is_declared(d->declared))
+		return pinioni_refuse(o->diag, -EINVAL,
+		    "%s has no batch handler: there is no %s to change", d->name,
+		    o->max_batch_size != 0      ? "max_batch_size"
+			: o->batch_wait_ns != 0 ? "batch_wait_ns"
+						: "max_concurrent_batches");
 	return 0;
+}
+
+/* What may be refused, or may not be had, before anything is changed. */
+static int
+prepare(struct pinion_runtime *rt, struct deployment *d, const pinion_change_options *o)
+{
+	char text[FAULT_TEXT] = "";
+	int err = check(d, o);
+
+	if (err != 0)
+		return err;
+	err = pinioni_deployment_raise(rt, d, (uint32_t)o->max_ongoing_requests, text);
+	return err == 0 ? 0
+			: pinioni_refuse(o->diag, err, "%s: %s", d->name,
+			      text[0] != '\0' ? text : "no memory for max_ongoing_requests");
 }
 
 static int
 change(struct pinion_runtime *rt, struct deployment *d, const pinion_change_options *o)
 {
 	int64_t limit_ns = o->timeout_ns != 0 ? o->timeout_ns : rt->drain_ns;
-	int err = check(d, o);
+	int err = prepare(rt, d, o);
 
 	if (err == 0 && o->user_config != NULL)
 		err = set_user_config(rt, d, o, limit_ns);
-	if (err == 0 && o->max_ongoing_requests != 0)
-		err = set_ongoing(rt, d, (uint32_t)o->max_ongoing_requests);
 	if (err != 0)
 		return err;
+	if (o->max_ongoing_requests != 0)
+		set_ongoing(d, (uint32_t)o->max_ongoing_requests);
 	if (o->max_queued_requests != 0) {
 		d->rules.max_queued = (uint32_t)o->max_queued_requests;
 		pinioni_deployment_share(d, deployment_count(d));
@@ -225,7 +221,7 @@ pinion_reconfigure_with(pinion_runtime *rt, const pinion_change_options *o)
 	if (o->diag != NULL)
 		o->diag->text[0] = '\0';
 	if (rt == NULL || o->deployment == NULL || thread_worker() != NULL)
-		return refuse(o->diag, -EINVAL, "%s",
+		return pinioni_refuse(o->diag, -EINVAL, "%s",
 		    rt == NULL                  ? "the runtime is NULL"
 			: o->deployment == NULL ? "the deployment is NULL"
 						: "a handler cannot change a deployment");
@@ -234,7 +230,7 @@ pinion_reconfigure_with(pinion_runtime *rt, const pinion_change_options *o)
 		return err;
 	(void)pthread_mutex_lock(&rt->run_lock);
 	d = find(rt, app, o->deployment);
-	err = d == NULL ? refuse(o->diag, -ENOENT,
+	err = d == NULL ? pinioni_refuse(o->diag, -ENOENT,
 			      "the application \"%s\" has no deployment \"%s\"", app, o->deployment)
 			: change(rt, d, o);
 	(void)pthread_mutex_unlock(&rt->run_lock);
@@ -246,7 +242,7 @@ pinion_scale(pinion_runtime *rt, const char *app, const char *deployment, int32_
     pinion_diag *diag)
 {
 	if (replicas == 0)
-		return refuse(diag, -EINVAL, "num_replicas is 0: 1 at least");
+		return pinioni_refuse(diag, -EINVAL, "num_replicas is 0: 1 at least");
 	return pinion_reconfigure(
 	    rt, deployment, .app = app, .num_replicas = replicas, .diag = diag);
 }

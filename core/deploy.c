@@ -73,7 +73,7 @@ make_spec(const pinion_node *node)
 	d->batching = pinioni_lines_take(declared->methods.count * sizeof *d->batching);
 	d->declared = declared;
 	d->method_count = declared->methods.count;
-	d->max_ongoing = node->max_ongoing;
+	d->max_ongoing = d->stacks = node->max_ongoing;
 	d->wanted = node->num_replicas;
 	d->rules = node->rules;
 	d->index = node->index;
@@ -207,6 +207,8 @@ make_room(const struct deployment *d, uint32_t count, uint32_t end, uint32_t *fi
 	*room = d->room;
 	if (count <= d->room)
 		return 0;
+	if (count > DIRECTORY_REPLICAS)
+		return -ENOSPC; /* and twice as many are a number */
 	*first = end;
 	*room = d->room == 0 || end + 2 * count > DIRECTORY_REPLICAS ? count : 2 * count;
 	return end + *room > DIRECTORY_REPLICAS ? -ENOSPC : 0;
@@ -277,29 +279,69 @@ publish_route(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
 	directory_end(dir);
 }
 
-/* Stacks for what they may run at once, on their workers. from: those before it have them. */
+/* Stacks for what one more may run at once, on its worker. */
+static int
+give_stacks(struct pinion_runtime *rt, struct deployment *d, uint32_t i)
+{
+	struct reservation want = { .fibers = d->stacks };
+
+	pinioni_worker_control(d->own[i]->worker, pinioni_worker_reserve_for, &want);
+	if (want.err != 0)
+		return want.err;
+	rt->fibers_reserved += d->stacks;
+	d->stacked++;
+	return 0;
+}
+
+/* Whether the kernel allows as many mappings as `count` replicas of `each` requests at once need beside what there is. */
+static int
+check_mappings(const struct pinion_runtime *rt, uint64_t more, uint32_t count, uint32_t each,
+    char text[FAULT_TEXT])
+{
+	uint64_t all = rt->fibers_reserved + more;
+
+	if (2 * all <= rt->mappings_max)
+		return 0;
+	(void)snprintf(text, FAULT_TEXT,
+	    "%u replicas of %u max_ongoing_requests need %llu more mappings than vm.max_map_count "
+	    "allows (%llu)",
+	    count, each, (unsigned long long)(2 * all - rt->mappings_max),
+	    (unsigned long long)rt->mappings_max);
+	return -ENOMEM;
+}
+
+/* For so many replicas at least. */
 static int
 reserve_fibers(
-    struct pinion_runtime *rt, const struct deployment *d, uint32_t from, char text[FAULT_TEXT])
+    struct pinion_runtime *rt, struct deployment *d, uint32_t count, char text[FAULT_TEXT])
 {
-	uint64_t all = rt->fibers_reserved + (uint64_t)(d->own_count - from) * d->max_ongoing;
+	uint64_t more = count <= d->stacked ? 0 : (uint64_t)(count - d->stacked) * d->stacks;
+	int err = check_mappings(rt, more, count, d->stacks, text);
 
-	if (2 * all > rt->mappings_max) {
-		(void)snprintf(text, FAULT_TEXT,
-		    "%u replicas of %u requests at once need %llu more mappings than "
-		    "vm.max_map_count allows (%llu)",
-		    d->own_count, d->max_ongoing, (unsigned long long)(2 * all - rt->mappings_max),
-		    (unsigned long long)rt->mappings_max);
-		return -ENOMEM;
-	}
-	rt->fibers_reserved = all;
-	for (uint32_t i = from; i < d->own_count; i++) {
-		struct reservation want = { .fibers = d->max_ongoing };
+	while (err == 0 && d->stacked < count)
+		err = give_stacks(rt, d, d->stacked);
+	return err;
+}
 
+int
+pinioni_deployment_raise(
+    struct pinion_runtime *rt, struct deployment *d, uint32_t stacks, char text[FAULT_TEXT])
+{
+	struct reservation want = { .fibers = stacks - d->stacks };
+	uint64_t more = (uint64_t)want.fibers * d->stacked;
+	int err;
+
+	if (stacks <= d->stacks)
+		return 0;
+	err = check_mappings(rt, more, d->stacked, stacks, text);
+	for (uint32_t i = 0; i < d->stacked && err == 0; i++) {
 		pinioni_worker_control(d->own[i]->worker, pinioni_worker_reserve_for, &want);
-		if (want.err != 0)
-			return want.err;
+		err = want.err;
 	}
+	if (err != 0)
+		return err;
+	rt->fibers_reserved += more;
+	d->stacks = stacks;
 	return 0;
 }
 
@@ -351,7 +393,7 @@ int
 pinioni_deployment_grow(
     struct pinion_runtime *rt, struct deployment *d, uint32_t count, char text[FAULT_TEXT])
 {
-	uint32_t from = deployment_count(d), had = d->own_count;
+	uint32_t from = deployment_count(d);
 	int err = grow_locked(rt, d, count);
 
 	text[0] = '\0';
@@ -359,7 +401,7 @@ pinioni_deployment_grow(
 		(void)snprintf(
 		    text, FAULT_TEXT, "more than %d replicas in one runtime", DIRECTORY_REPLICAS);
 	if (err == 0)
-		err = reserve_fibers(rt, d, had, text);
+		err = reserve_fibers(rt, d, count, text);
 	if (err == 0)
 		err = start_all(rt, d, from, count, text);
 	if (err != 0)
@@ -449,9 +491,7 @@ pinioni_deploy(struct pinion_app *app, pinion_node *node)
 	}
 	node->deployment = d;
 	warn_of_batches(rt, d);
-	err = reserve_fibers(rt, d, 0, text);
-	if (err == 0)
-		err = pinioni_deployment_grow(rt, d, d->wanted, text);
+	err = pinioni_deployment_grow(rt, d, d->wanted, text);
 	if (err == 0)
 		d->is_live = true;
 	else if (text[0] != '\0')
@@ -466,7 +506,7 @@ pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d)
 	d->is_live = false;
 	for (uint32_t i = 0; i < d->own_count; i++)
 		rt->replicas_placed[d->own[i]->worker->index]--;
-	rt->fibers_reserved -= (uint64_t)d->own_count * d->max_ongoing;
+	rt->fibers_reserved -= (uint64_t)d->stacked * d->stacks;
 }
 
 void

@@ -67,14 +67,17 @@ with_options(
     struct pinion_runtime *rt, pinion_handle handle, int64_t timeout_ns, pinion_priority priority)
 {
 	const struct late_method *late = registry_late(&rt->registry, handle);
-	const struct late_method want = { .timeout_ns = timeout_ns,
-		.priority = (uint8_t)priority,
-		.method = late == NULL ? (uint8_t)handle_method(handle) : late->method };
+	const struct late_method want = {
+		.timeout_ns = timeout_ns == 0 && late != NULL ? late->timeout_ns : timeout_ns,
+		.priority = priority == PINION_PRIORITY_NORMAL && late != NULL ? late->priority
+									       : (uint8_t)priority,
+		.method = late == NULL ? (uint8_t)handle_method(handle) : late->method
+	};
 	int at;
 
 	if (late != NULL && late->unknown != NULL)
 		return handle; /* calls say what is wrong */
-	if (timeout_ns == 0 && priority == PINION_PRIORITY_NORMAL)
+	if (want.timeout_ns == 0 && want.priority == PINION_PRIORITY_NORMAL)
 		return handle_make(rt->key, handle_deployment(handle), want.method, 0);
 	at = intern_late(rt, &want);
 	return at < 0 ? (pinion_handle){ 0 }
@@ -97,15 +100,19 @@ pinion_handle_with_options(pinion_handle handle, const pinion_handle_options *o)
 	struct pinion_runtime *rt;
 	int err = 0;
 
-	if (o->timeout_ns < 0 ||
-	    (o->priority != PINION_PRIORITY_NORMAL && o->priority != PINION_PRIORITY_HIGH))
-		return -EINVAL;
+	if (o->timeout_ns < 0)
+		return pinioni_refuse(o->diag, -EINVAL,
+		    "timeout_ns is %lld, and may not be negative", (long long)o->timeout_ns);
+	if (o->priority != PINION_PRIORITY_NORMAL && o->priority != PINION_PRIORITY_HIGH)
+		return pinioni_refuse(
+		    o->diag, -EINVAL, "priority is %d: there is none such", (int)o->priority);
 	rt = pinioni_runtimes_lock(handle_runtime(handle));
 	if (rt == NULL)
-		return -ESTALE;
+		return pinioni_refuse(o->diag, -ESTALE, "the handle's runtime has stopped");
 	*o->handle = with_options(rt, handle, o->timeout_ns, o->priority);
 	if (o->handle->id == 0)
-		err = -ENOSPC;
+		err = pinioni_refuse(
+		    o->diag, -ENOSPC, "more than %d handles with options", LATE_METHODS);
 	pinioni_runtimes_unlock();
 	return err;
 }

@@ -14,7 +14,8 @@
 enum model_state {
 	MODEL_NONE,
 	MODEL_LOADING,
-	MODEL_READY
+	MODEL_READY,
+	MODEL_LEAVING
 };
 
 struct model {
@@ -67,14 +68,16 @@ pinioni_model_free(struct worker *w, struct replica *replica)
 	replica->models = NULL;
 }
 
+/* Its place is nobody's until the user has let it go: that may wait. */
 static void
 unload(struct replica *replica, struct model *m)
 {
 	const pinion_deployment *d = replica->deployment->declared;
 
-	m->state = MODEL_NONE;
+	m->state = MODEL_LEAVING;
 	if (d->unload_model != NULL)
 		d->unload_model(replica->state, m->model);
+	m->state = MODEL_NONE;
 }
 
 void
@@ -106,31 +109,38 @@ pinioni_model_give(struct pinion_request *r, struct model *model)
 static struct model *
 find(struct model_table *t, pinion_str id)
 {
+	for (uint32_t i = 0; i < t->count; i++) {
+		struct model *m = &t->models[i];
+
+		if ((m->state == MODEL_READY || m->state == MODEL_LOADING) && m->length == id.len &&
+		    memcmp(m->id, id.data, id.len) == 0)
+			return m;
+	}
+	return NULL;
+}
+
+static struct model *
+find_free(struct model_table *t)
+{
 	for (uint32_t i = 0; i < t->count; i++)
-		if (t->models[i].state != MODEL_NONE && t->models[i].length == id.len &&
-		    memcmp(t->models[i].id, id.data, id.len) == 0)
+		if (t->models[i].state == MODEL_NONE)
 			return &t->models[i];
 	return NULL;
 }
 
-/* A place that is free now; NULL: all are in use. */
+/* The least lately used that nobody uses. */
 static struct model *
-take_place(struct replica *replica)
+find_oldest(struct model_table *t)
 {
-	struct model_table *t = replica->models;
 	struct model *oldest = NULL;
 
 	for (uint32_t i = 0; i < t->count; i++) {
 		struct model *m = &t->models[i];
 
-		if (m->state == MODEL_NONE)
-			return m;
 		if (m->state == MODEL_READY && m->users == 0 &&
 		    (oldest == NULL || m->used < oldest->used))
 			oldest = m;
 	}
-	if (oldest != NULL)
-		unload(replica, oldest);
 	return oldest;
 }
 
@@ -177,24 +187,34 @@ refuse(pinion_request *r, const char *why)
 	    r, -EINVAL, "%s.%s asks for a model, and %s", m->deployment->name, m->name, why);
 }
 
-/* Ready, and to be used. */
+static void
+make_place(pinion_request *r, struct model *oldest)
+{
+	unload(r->replica, oldest);
+	wake_all(r->worker, r->replica->models);
+}
+
+/* Ready, and to be used. What was true before something waited is looked at again. */
 static int
 obtain(pinion_request *r, pinion_str id, struct model **got)
 {
-	struct replica *replica = r->replica;
+	struct model_table *t = r->replica->models;
 	int err = 0;
 
 	while (err == 0) {
-		struct model *m = find(replica->models, id);
+		struct model *m = find(t, id), *place, *oldest;
 
 		*got = m;
 		if (m != NULL && m->state == MODEL_READY)
 			return 0;
-		if (m == NULL)
-			m = take_place(replica);
+		if (m != NULL)
+			err = wait(r->worker, t);
+		else if ((place = find_free(t)) != NULL)
+			err = load(r, place, id);
+		else if ((oldest = find_oldest(t)) != NULL)
+			make_place(r, oldest);
 		else
-			m = NULL;
-		err = m == NULL ? wait(r->worker, replica->models) : load(r, m, id);
+			err = wait(r->worker, t);
 	}
 	return err;
 }

@@ -4,8 +4,8 @@
  *
  *   pinion_model --> READY: used by one more
  *                --> LOADING: waits for whoever loads it
- *                --> none: takes a free place, or the READY one that nobody uses and that was used longest ago;
- *                          all in use: waits
+ *                --> none: takes a free place, or that of the READY one that nobody uses and that was used longest ago,
+ *                          when it is unloaded (LEAVING until then); all in use: waits
  *
  * Why       A replica has room for so many, and loading one takes long: so no more than max_models are there, also while one
  *           is loaded, and none goes while a request uses it.

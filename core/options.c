@@ -260,6 +260,19 @@ time_read(const char *text, int64_t *number)
 	return false;
 }
 
+static void
+add_numbers(struct names *names, const struct option *option)
+{
+	char text[64];
+
+	if (option->most == 0)
+		(void)snprintf(text, sizeof text, "a whole number of at least 1");
+	else
+		(void)snprintf(
+		    text, sizeof text, "a whole number from 1 to %" PRId64, option->most);
+	names_add(names, text);
+}
+
 /* Where it was said, as a beginning of what is wrong there. */
 static struct names
 place_of(const pinion_override *o)
@@ -313,9 +326,7 @@ value_read(struct pinion_app *app, const pinion_override *o, const struct option
 	switch (option->kind) {
 	case OPTION_COUNT:
 		is_right = count_read(o->value, &s->number) && s->number <= most_of(option);
-		names_add(&may,
-		    option->most == 0 ? "a whole number of at least 1"
-				      : "a whole number from 1 to 65536");
+		add_numbers(&may, option);
 		break;
 	case OPTION_TIME:
 		is_right = time_read(o->value, &s->number);

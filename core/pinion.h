@@ -178,8 +178,9 @@ typedef struct pinion_change_options {
 	int32_t max_concurrent_batches;
 	int64_t timeout_ns; /* for what runs: until it must end; .drain_ns of the runtime */
 } pinion_change_options;
-/* Changes a deployment that runs, replica by replica, while calls fly. What is queued stays queued. -EINVAL; -ENOENT; -ETIMEDOUT:
- * requests did not end in time for `reconfigure`; or what that said: then those before it have the old text again. */
+/* Changes a deployment that runs, replica by replica, while calls fly. What is queued stays queued. -EINVAL; -ENOENT; -ENOMEM
+ * (stacks for max_ongoing_requests); -ETIMEDOUT: requests did not end in time for `reconfigure`; or what that said: then those before it
+ * have the old text again, or "", and nothing else is changed. num_replicas comes last: as pinion_scale. */
 int pinion_reconfigure_with(
     pinion_runtime *rt, const pinion_change_options *options) PINION_MUST_CHECK;
 /* More replicas, which have had their init when the first call comes; or fewer: what the last have not begun goes to others, what
@@ -231,17 +232,19 @@ typedef struct pinion_handle_options {
 	pinion_handle *handle;
 	struct pinion_only_named *only_named_;
 	size_t size_;
-	int64_t timeout_ns;       /* of each call and stream that says none itself; 0: none */
-	pinion_priority priority; /* the same */
+	int64_t
+	    timeout_ns; /* of each call and stream that says none itself; 0: the handle's, if any */
+	pinion_priority priority; /* the same; NORMAL: the handle's */
+	pinion_diag *diag;
 } pinion_handle_options;
-/* Another handle of the same method, with options; pinion_method_of keeps them. -EINVAL, -ESTALE, -ENOSPC (1,024 are
- * told apart). */
+/* Another handle of the same method, with options over those that the handle has; pinion_method_of keeps them. -EINVAL,
+ * -ESTALE, -ENOSPC (1,024 are told apart). */
 int pinion_handle_with_options(
     pinion_handle handle, const pinion_handle_options *options) PINION_MUST_CHECK;
 /* Whether it names a method that is a stream. */
 bool pinion_handle_streams(pinion_handle handle);
 /* What a handle's method was declared as, for programs that make arguments at run time; of a stream, what its items
- * are. -ESTALE. */
+ * are. -ESTALE; -EINVAL: its deployment has no such method. */
 int pinion_handle_describe(
     pinion_handle handle, pinion_params *params, pinion_returns *returns) PINION_MUST_CHECK;
 
@@ -357,6 +360,8 @@ typedef struct pinion_stream_options {
 	    tag; /* with .tagged and .port: pinion_harvest reports it when there is something to
 			     * read, and again each time after a pinion_next_within(0) that said -EAGAIN */
 	bool tagged;
+	bool has_key; /* as of a call */
+	uint64_t key;
 	pinion_terms terms;
 } pinion_stream_options;
 
@@ -530,6 +535,8 @@ unsigned pinion_deployment_list(
 /* What is taken and not given back; all zero when nothing runs and nothing is held. */
 typedef struct pinion_census {
 	uint64_t slots, blocks, fibers, custody, borrowed, ports, maps;
+	uint64_t requests; /* that workers have, also such as wait, or have ended where they wait */
+	uint64_t queued;   /* that count for max_queued_requests or queue_timeout_ns */
 } pinion_census;
 void pinion_census_take(pinion_runtime *rt, pinion_census *census);
 

@@ -170,6 +170,7 @@ pinioni_piped_hand_on(struct pinion_request *r, pinion_stream s, struct record_r
 struct hungry {
 	struct starved starved;
 	const struct inlet *in;
+	const struct pinion_request *request;
 };
 
 static const struct slot *
@@ -181,16 +182,17 @@ slot_of(const struct inlet *in)
 static bool
 has_item_or_end(struct starved *me)
 {
-	const struct inlet *in = caa_container_of(me, struct hungry, starved)->in;
+	const struct hungry *h = caa_container_of(me, struct hungry, starved);
 
-	return ring_peek(&in->rx) != NULL || slot_poll(slot_of(in), in->ref.call >> 16);
+	return ring_peek(&h->in->rx) != NULL || slot_poll(slot_of(h->in), h->in->ref.call >> 16) ||
+	    pinioni_cancel_code(h->request) != 0;
 }
 
 /* Until the producer has yielded some, or has ended. */
 __attribute__((noinline)) static int
-wait_for_item(struct worker *w, struct inlet *in, uint64_t deadline)
+wait_for_item(struct worker *w, const struct pinion_request *r, struct inlet *in, uint64_t deadline)
 {
-	struct hungry me = { .starved.may_go_on = has_item_or_end, .in = in };
+	struct hungry me = { .starved.may_go_on = has_item_or_end, .in = in, .request = r };
 	int err;
 
 	pinioni_stream_give_room(w->runtime, &in->rx);
@@ -203,10 +205,10 @@ wait_for_item(struct worker *w, struct inlet *in, uint64_t deadline)
 
 /* Not beyond the stream's own deadline, whatever its producer hears. -EAGAIN: the reader's is over. */
 static int
-wait_in_time(struct worker *w, struct inlet *in, uint64_t deadline)
+wait_in_time(struct worker *w, const struct pinion_request *r, struct inlet *in, uint64_t deadline)
 {
 	bool is_bound = in->deadline != 0 && (deadline == 0 || in->deadline < deadline);
-	int err = wait_for_item(w, in, is_bound ? in->deadline : deadline);
+	int err = wait_for_item(w, r, in, is_bound ? in->deadline : deadline);
 
 	if (err != -EAGAIN || !is_bound)
 		return err;
@@ -243,7 +245,7 @@ pinioni_piped_next(
 		int err = timeout_ns == 0 ? -EAGAIN : may_wait(w, r);
 
 		if (err == 0)
-			err = wait_in_time(w, in, deadline);
+			err = wait_in_time(w, r, in, deadline);
 		if (err != 0)
 			return err;
 	}

@@ -128,8 +128,10 @@ pinioni_worker_drop_placeholder(struct worker *w, struct pinion_request *r)
 void
 pinioni_worker_unqueue(struct worker *w, struct pinion_request *r)
 {
-	if (!pinioni_queue_remove(&w->queue, r) && pinioni_queue_remove(&r->replica->waiting, r))
+	if (!pinioni_queue_remove(&w->queue, r) && pinioni_queue_remove(&r->replica->waiting, r)) {
+		r->is_parked = false;
 		w->parked--;
+	}
 }
 
 void
@@ -138,6 +140,7 @@ pinioni_worker_park(struct worker *w, struct pinion_request *r)
 	struct replica *replica = r->replica;
 
 	queue_push_any(&replica->waiting, r);
+	r->is_parked = true;
 	w->parked++;
 	if (!replica->is_crowded) {
 		replica->is_crowded = true;
@@ -146,17 +149,53 @@ pinioni_worker_park(struct worker *w, struct pinion_request *r)
 	}
 }
 
+enum {
+	ENDED_KEPT = 64 /* that is not worth a look at all that wait */
+};
+
+void
+pinioni_worker_park_ended(struct worker *w, struct pinion_request *r)
+{
+	struct replica *replica = r->replica;
+	struct pinion_request *next;
+
+	if (!r->is_parked || ++replica->waiting_ended < ENDED_KEPT ||
+	    replica->waiting_ended < replica->waiting.count / 2)
+		return;
+	w->parked -= replica->waiting_ended;
+	replica->waiting_ended = 0;
+	for (r = pinioni_queue_take_ended(&replica->waiting); r != NULL; r = next) {
+		next = r->next;
+		r->is_parked = r->inside = false;
+		pinioni_request_end(r);
+	}
+}
+
+struct pinion_request *
+pinioni_worker_take_parked(struct worker *w, struct replica *replica)
+{
+	struct pinion_request *r = queue_pop(&replica->waiting);
+
+	w->parked--;
+	r->is_parked = false;
+	if (r->state >= REQUEST_ANSWERED)
+		replica->waiting_ended--;
+	return r;
+}
+
 void
 pinioni_worker_unpark(struct worker *w, struct replica *replica)
 {
-	w->parked--;
 	/* To the head: what came later for the same replica waits behind it. */
-	queue_push_front(&w->queue, queue_pop(&replica->waiting));
+	queue_push_front(&w->queue, pinioni_worker_take_parked(w, replica));
 }
 
 void
 pinioni_worker_unpark_all(struct worker *w, struct replica *replica)
 {
+	for (struct pinion_request *r = replica->waiting.head; r != NULL; r = r->next)
+		r->is_parked = false;
+	replica->waiting_ended = 0;
 	w->parked -= replica->waiting.count;
 	pinioni_queue_splice_front(&w->queue, &replica->waiting);
 }

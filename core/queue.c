@@ -44,18 +44,44 @@ pinioni_queue_splice_front(struct request_queue *q, struct request_queue *from)
 	queue_init(from);
 }
 
+static struct pinion_request *
+take_out(struct request_queue *q, struct pinion_request **at)
+{
+	struct pinion_request *r = *at;
+
+	*at = r->next;
+	if (q->end == &r->next)
+		q->end = at;
+	if (q->urgent_end == &r->next)
+		q->urgent_end = at;
+	q->count--;
+	return r;
+}
+
 bool
 pinioni_queue_remove(struct request_queue *q, struct pinion_request *r)
 {
 	for (struct pinion_request **at = &q->head; *at != NULL; at = &(*at)->next)
 		if (*at == r) {
-			*at = r->next;
-			if (q->end == &r->next)
-				q->end = at;
-			if (q->urgent_end == &r->next)
-				q->urgent_end = at;
-			q->count--;
+			(void)take_out(q, at); /* that one */
 			return true;
 		}
 	return false;
+}
+
+struct pinion_request *
+pinioni_queue_take_ended(struct request_queue *q)
+{
+	struct pinion_request *list = NULL;
+
+	for (struct pinion_request **at = &q->head; *at != NULL;)
+		if ((*at)->state >= REQUEST_ANSWERED) {
+			struct pinion_request *r = take_out(q, at);
+
+			r->next = list;
+			list = r;
+		} else {
+			at = &(*at)->next;
+		}
+	return list;
 }

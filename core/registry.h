@@ -82,13 +82,14 @@ struct deployment {
 	size_t method_count;
 	_Atomic uint64_t
 	    range; /* of the replica table: first << 32 | count. W under the runtime's lock */
-	uint32_t max_ongoing;
+	uint32_t max_ongoing; /* of each replica, now */
 	struct deployment_rules rules;
 	uint16_t index;
 	/* Of those who change it, one at a time: under the runtime's run_lock. */
 	struct replica **own; /* its replicas, also those that have left */
 	uint32_t own_count, first, room, wanted;
-	unsigned char *record; /* constructor arguments */
+	uint32_t stacked, stacks; /* that many of them have that many stacks each */
+	unsigned char *record;    /* constructor arguments */
 	size_t record_length;
 	char *user_config; /* NULL: none */
 	bool is_live; /* its replicas had init and not yet deinit; W under the runtime's lock */
@@ -122,6 +123,7 @@ struct replica {
 	bool is_crowded;
 	struct request_queue
 	    waiting; /* for `ongoing` to fall below max_ongoing, or for an idle sibling */
+	uint32_t waiting_ended;          /* of these, that have ended where they wait */
 	struct replica *crowded_next;    /* of this worker, while is_crowded */
 	struct batcher *batchers;        /* one a method; NULL: none is batched */
 	struct model_table *models;      /* NULL: it has none */

@@ -84,6 +84,7 @@ struct pinion_request {
 	uint8_t state;
 	bool counted;       /* in replica->ongoing */
 	bool is_admitted;   /* in replica->queued */
+	bool is_parked;     /* in replica->waiting */
 	bool inside;        /* its handler has not returned */
 	bool is_plain;      /* its arguments lie in the message: core/arguments.c */
 	uint8_t misread_at; /* an argument that was read as misread_as, and is not */
@@ -97,10 +98,15 @@ struct pinion_request {
 			uint64_t gathered_at; /* ns */
 			uint32_t batch_size;
 		}; /* REQUEST_GATHERED */
+		struct {
+			struct pinion_request *const *members;
+			uint32_t member_count;
+		}; /* of a batch's leader */
 	};
-	struct fiber *fiber;   /* its handler's, while that is suspended */
-	struct timer deadline; /* REQUEST_BOUND */
-	struct timer stale;    /* is_admitted: when it is to have started */
+	struct fiber *fiber;           /* its handler's, while that is suspended */
+	struct timer deadline;         /* REQUEST_BOUND */
+	struct timer stale;            /* is_admitted: when it is to have started */
+	struct pinion_request *leader; /* of the batch that runs with it; NULL: none */
 };
 
 /* The record of a MESSAGE_ANSWERED. */

@@ -29,23 +29,20 @@ pinioni_runtime_log(struct pinion_runtime *rt, const char *format, ...)
 	rt->log(rt->log_arg, line);
 }
 
-/* ---- options -------------------------------------------------------------------------------- */
-
-static int refuse(const pinion_start_options *o, int err, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int
-refuse(const pinion_start_options *o, int err, const char *format, ...)
+int
+pinioni_refuse(pinion_diag *diag, int err, const char *format, ...)
 {
 	va_list list;
 
-	if (o->diag == NULL)
+	if (diag == NULL)
 		return err;
 	va_start(list, format);
-	(void)vsnprintf(o->diag->text, sizeof o->diag->text, format, list); /* cut short: fine */
+	(void)vsnprintf(diag->text, sizeof diag->text, format, list); /* cut short: fine */
 	va_end(list);
 	return err;
 }
+
+/* ---- options -------------------------------------------------------------------------------- */
 
 static bool
 is_power_of_two(int64_t x)
@@ -57,25 +54,28 @@ static int
 check_sizes(const pinion_start_options *o)
 {
 	if (o->slots < 0 || o->slots > SLOT_COUNT_MAX)
-		return refuse(o, -EINVAL, "slots is %d: 1 to %d", o->slots, SLOT_COUNT_MAX);
+		return pinioni_refuse(
+		    o->diag, -EINVAL, "slots is %d: 1 to %d", o->slots, SLOT_COUNT_MAX);
 	if (o->lane_cells != 0 && (!is_power_of_two(o->lane_cells) || o->lane_cells < 2))
-		return refuse(
-		    o, -EINVAL, "lane_cells is %d: a power of two, 2 or more", o->lane_cells);
+		return pinioni_refuse(
+		    o->diag, -EINVAL, "lane_cells is %d: a power of two, 2 or more", o->lane_cells);
 	if (o->arena_bytes != 0 &&
 	    (!is_power_of_two(o->arena_bytes) || o->arena_bytes < ARENA_STEP ||
 		o->arena_bytes > INT64_C(1) << 32))
-		return refuse(o, -EINVAL, "arena_bytes is %lld: a power of two, %d to 4 GiB",
-		    (long long)o->arena_bytes, ARENA_STEP);
+		return pinioni_refuse(o->diag, -EINVAL,
+		    "arena_bytes is %lld: a power of two, %d to 4 GiB", (long long)o->arena_bytes,
+		    ARENA_STEP);
 	if (o->stack_size != 0 && (o->stack_size < 16384 || o->stack_size > INT64_C(1) << 30))
-		return refuse(
-		    o, -EINVAL, "stack_size is %lld: 16 KiB to 1 GiB", (long long)o->stack_size);
+		return pinioni_refuse(o->diag, -EINVAL, "stack_size is %lld: 16 KiB to 1 GiB",
+		    (long long)o->stack_size);
 	if (o->clock.now == NULL && o->clock.arg != NULL)
-		return refuse(o, -EINVAL, "clock has an argument and no function");
+		return pinioni_refuse(o->diag, -EINVAL, "clock has an argument and no function");
 	if (o->drain_ns < 0)
-		return refuse(o, -EINVAL, "drain_ns is %lld: negative", (long long)o->drain_ns);
+		return pinioni_refuse(
+		    o->diag, -EINVAL, "drain_ns is %lld: negative", (long long)o->drain_ns);
 	if (o->workers != PINION_CALLER_DRIVEN && (o->workers < 0 || o->workers > WORKERS_MAX))
-		return refuse(o, -EINVAL, "workers is %d: 1 to %d, or PINION_CALLER_DRIVEN",
-		    o->workers, WORKERS_MAX);
+		return pinioni_refuse(o->diag, -EINVAL,
+		    "workers is %d: 1 to %d, or PINION_CALLER_DRIVEN", o->workers, WORKERS_MAX);
 	return 0;
 }
 
@@ -97,7 +97,8 @@ mode_of(const pinion_start_options *o, bool is_crowded, uint32_t *mode)
 			*mode = names[i].mode;
 			return 0;
 		}
-	return refuse(o, -EINVAL, "idle is \"%s\": \"adaptive\", \"spin\" or \"yield\"", o->idle);
+	return pinioni_refuse(
+	    o->diag, -EINVAL, "idle is \"%s\": \"adaptive\", \"spin\" or \"yield\"", o->idle);
 }
 
 /* When who waits begins to yield, and to sleep. */
@@ -127,7 +128,7 @@ pace_of(const pinion_start_options *o, enum pace *pace)
 		at += (size_t)snprintf(
 		    names + at, sizeof names - at, ", \"%s\"", pinioni_paces[i].name);
 	}
-	return refuse(o, -EINVAL, "poll is \"%s\": \"auto\"%s", o->poll, names);
+	return pinioni_refuse(o->diag, -EINVAL, "poll is \"%s\": \"auto\"%s", o->poll, names);
 }
 
 static void
@@ -328,25 +329,28 @@ bring_up(struct pinion_runtime *rt, const pinion_start_options *o)
 		return err;
 	err = pinioni_board_create(&rt->board, "pinion-board", rt->worker_count);
 	if (err != 0)
-		return refuse(o, err, "no memory for the boards: %s", strerror(-err));
+		return pinioni_refuse(o->diag, err, "no memory for the boards: %s", strerror(-err));
 	err = pinioni_directory_create(&rt->directory, "pinion-directory");
 	if (err != 0)
-		return refuse(o, err, "no memory for the directory: %s", strerror(-err));
+		return pinioni_refuse(
+		    o->diag, err, "no memory for the directory: %s", strerror(-err));
 	for (unsigned i = 0; i < rt->worker_count && err == 0; i++)
 		err = make_worker(rt, i);
 	if (err != 0)
-		return refuse(o, err, "no memory for the workers' ports: %s", strerror(-err));
+		return pinioni_refuse(
+		    o->diag, err, "no memory for the workers' ports: %s", strerror(-err));
 	err = start_threads(rt);
 	if (err != 0)
-		return refuse(o, err, "no threads: %s", strerror(-err));
+		return pinioni_refuse(o->diag, err, "no threads: %s", strerror(-err));
 	err = pinioni_runtimes_add(rt);
 	if (err != 0)
-		return refuse(o, err, "more than %d runtimes in one process", RUNTIMES_MAX);
+		return pinioni_refuse(
+		    o->diag, err, "more than %d runtimes in one process", RUNTIMES_MAX);
 	rt->is_listed = true;
 	for (unsigned i = 0; i < rt->worker_count; i++)
 		rt->workers[i].port->word = port_word_make(rt, i);
 	err = pinioni_deploy_tasks(rt);
-	return err != 0 ? refuse(o, err, "no task workers: %s", strerror(-err)) : 0;
+	return err != 0 ? pinioni_refuse(o->diag, err, "no task workers: %s", strerror(-err)) : 0;
 }
 
 static void
@@ -403,11 +407,11 @@ pinion_start_with(const pinion_start_options *o)
 	if (o->diag != NULL)
 		o->diag->text[0] = '\0';
 	if (o->runtime == NULL)
-		return refuse(o, -EINVAL, "runtime is NULL");
+		return pinioni_refuse(o->diag, -EINVAL, "runtime is NULL");
 	*o->runtime = NULL;
 	rt = pinioni_lines_take(sizeof *rt);
 	if (rt == NULL)
-		return refuse(o, -ENOMEM, "no memory");
+		return pinioni_refuse(o->diag, -ENOMEM, "no memory");
 	pinioni_heap_init(&rt->heap, HEAP_ANY_NODE);
 	rt->board.segment = rt->board.bell_segment = rt->directory.segment = SEGMENT_UNUSED;
 	(void)pthread_mutex_init(&rt->lock, NULL);

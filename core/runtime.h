@@ -123,6 +123,9 @@ runtime_wait_step(const struct pinion_runtime *rt, uint64_t waited_ticks)
 					     : WAIT_SLEEP;
 }
 
+/* Why it cannot be, where whoever asked wants to read it; diag NULL: nowhere. Returns err. */
+int pinioni_refuse(pinion_diag *diag, int err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void pinioni_runtime_log(struct pinion_runtime *rt, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 

@@ -118,6 +118,19 @@ count_port(pinion_port *p, pinion_census *c)
 	c->borrowed += p->loan_count;
 }
 
+/* Of the replicas that live here. A table may name one several times: once where it says itself that it is. */
+static uint64_t
+count_queued(const struct worker *w)
+{
+	const struct replica_table *t = registry_replicas(&w->runtime->registry);
+	uint64_t queued = 0;
+
+	for (uint32_t i = 0; t != NULL && i < t->count; i++)
+		if (t->replicas[i]->worker == w && t->replicas[i]->index == i)
+			queued += t->replicas[i]->queued;
+	return queued;
+}
+
 static void
 count_worker(struct worker *w, void *arg)
 {
@@ -126,6 +139,8 @@ count_worker(struct worker *w, void *arg)
 	count_port(w->port, c);
 	c->fibers += w->fibers_busy;
 	c->custody += w->custody_count + (w->latest != NULL);
+	c->requests += pinioni_worker_requests(w);
+	c->queued += count_queued(w);
 }
 
 static void

@@ -64,6 +64,8 @@ ask(pinion_port *port, pinion_handle handle, const pinion_stream_options *o)
 		.timeout_ns = o->timeout_ns,
 		.tag = o->tag,
 		.tagged = o->tagged,
+		.has_key = o->has_key,
+		.key = o->key,
 		.priority = o->terms.priority,
 		.terms = pinioni_call_terms(&o->terms) };
 	pinion_response failed;
@@ -295,23 +297,24 @@ open_ring(pinion_request *r)
 
 struct roomless {
 	struct starved starved;
-	struct ring_tx *tx;
+	struct pinion_request *request;
 };
 
 static bool
 has_room(struct starved *me)
 {
-	struct ring_tx *tx = caa_container_of(me, struct roomless, starved)->tx;
+	struct pinion_request *r = caa_container_of(me, struct roomless, starved)->request;
 
-	return ring_claim(tx) != NULL || ring_is_closed(tx);
+	return ring_claim(&r->out) != NULL || ring_is_closed(&r->out) ||
+	    pinioni_cancel_code(r) != 0;
 }
 
-/* Until the reader has taken some, or has left. */
+/* Until the reader has taken some, or has left, or nobody wants it: of one in a batch no fiber is resumed. */
 __attribute__((noinline)) static int
 wait_for_room(pinion_request *r)
 {
 	struct worker *w = r->worker;
-	struct roomless me = { .starved.may_go_on = has_room, .tx = &r->out };
+	struct roomless me = { .starved.may_go_on = has_room, .request = r };
 	int err;
 
 	ring_starve(&r->out, (int)w->index);

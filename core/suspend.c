@@ -171,7 +171,8 @@ pinioni_worker_run_inline(struct worker *w, pinion_response r)
 	if (w->canceling || head == NULL || (!answers(head, w, r) && !leads_to(head, w, r)) ||
 	    w->stack_depth >= INLINE_DEPTH_MAX ||
 	    head->replica->ongoing >= head->replica->max_ongoing || head->replica->is_ending ||
-	    head->replica->lingers || (head->depth & REQUEST_ENDING) != 0)
+	    head->replica->lingers ||
+	    ((head->depth & (REQUEST_ENDING | REQUEST_BOUND)) != 0 && pinioni_cancel_bars(head)))
 		return false;
 	(void)queue_pop(&w->queue); /* the head */
 	board_count(w->line, COUNT_LOCAL, 1);

@@ -127,17 +127,10 @@ pinioni_terms_read(struct pinion_request *r)
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-/* Whose handler makes the call; NULL: a thread, or init. */
-static const struct pinion_request *
-caller_of(const pinion_port *port)
-{
-	return port->worker == NULL ? NULL : port->worker->current;
-}
-
 uint64_t
 pinioni_terms_deadline(const pinion_port *port, const struct call_how *how, uint64_t *now)
 {
-	const struct pinion_request *r = caller_of(port);
+	const struct pinion_request *r = port_caller(port);
 	uint64_t deadline =
 	    r != NULL && (r->depth & REQUEST_BOUND) != 0 && !how->is_post ? r->deadline.at : 0;
 
@@ -152,7 +145,7 @@ pinioni_terms_deadline(const pinion_port *port, const struct call_how *how, uint
 bool
 pinioni_terms_are_inherited(const pinion_port *port)
 {
-	return terms_of(caller_of(port)) != NULL;
+	return terms_of(port_caller(port)) != NULL;
 }
 
 static int
@@ -225,7 +218,7 @@ static int
 carry(pinion_port *port, struct slot_note *note, const pinion_terms *t, struct call_terms *terms,
     struct complaint *c)
 {
-	struct carried above = carried_of(caller_of(port));
+	struct carried above = carried_of(port_caller(port));
 	const char *id = t->request_id != NULL ? t->request_id : above.id;
 	uint32_t id_length = t->request_id != NULL ? (uint32_t)strlen(id) : above.id_length;
 	uint32_t model_length = t->model == NULL ? 0 : (uint32_t)strlen(t->model);
@@ -259,7 +252,7 @@ pinioni_terms_write(pinion_port *port, struct slot_note *note, const struct call
 {
 	static const pinion_terms nothing = { .request_id = NULL };
 	const pinion_terms *t = how->terms != NULL ? how->terms : &nothing;
-	const struct call_terms *above = terms_of(caller_of(port));
+	const struct call_terms *above = terms_of(port_caller(port));
 	struct call_terms terms = { .deadline = deadline, .door = FAULT_NOWHERE };
 	bool has_more =
 	    how->terms != NULL || how->priority != PINION_PRIORITY_NORMAL || above != NULL;

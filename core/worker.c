@@ -109,13 +109,13 @@ give_parked(struct worker *w)
 			*at = replica->crowded_next;
 			continue;
 		}
-		(void)queue_pop(&replica->waiting); /* the head */
-		w->parked--;
+		(void)pinioni_worker_take_parked(w, replica); /* the head */
 		if (r->depth > REQUEST_DEPTH && pinioni_cancel_at_start(r))
 			continue;
 		if (pinioni_worker_give_surplus(w, r))
 			return true;
 		queue_push_front(&replica->waiting, r);
+		r->is_parked = true;
 		w->parked++;
 		at = &replica->crowded_next;
 	}
@@ -357,6 +357,10 @@ see_phase(struct worker *w)
 {
 	enum runtime_phase phase = runtime_phase(w->runtime);
 
+	if (!w->is_draining) {
+		w->is_draining = true;
+		pinioni_batch_flush_all(w);
+	}
 	if (phase >= RUNTIME_CANCELING) {
 		pinioni_cancel_all(w);
 		pinioni_worker_resume_all(w);

@@ -143,6 +143,7 @@ struct worker {
 	struct stranger *strangers;
 	struct starved_list starved, starved_long; /* handlers that wait for their rings */
 	bool leave;                                /* back to thread_stack after this turn */
+	bool is_draining;                          /* it has seen that the runtime is to stop, */
 	bool canceling;
 	uint64_t idle_since;       /* ticks; 0: busy */
 	struct pacing pacing;      /* since then */
@@ -209,6 +210,10 @@ void pinioni_worker_drop_placeholder(struct worker *w, struct pinion_request *r)
 void pinioni_worker_unqueue(struct worker *w, struct pinion_request *r);
 /* It waits for its replica to have less to do. */
 void pinioni_worker_park(struct worker *w, struct pinion_request *r);
+/* One has ended where it waits: when half of those that wait have, they go. */
+void pinioni_worker_park_ended(struct worker *w, struct pinion_request *r);
+/* The first of those that wait is in no queue any more. */
+struct pinion_request *pinioni_worker_take_parked(struct worker *w, struct replica *replica);
 /* One of those that wait for the replica may be queued again. */
 void pinioni_worker_unpark(struct worker *w, struct replica *replica);
 /* Of a port's first; NULL: memory is used up. */
@@ -240,6 +245,13 @@ int pinioni_worker_await(struct worker *w, const pinion_response *responses, uns
     uint64_t deadline) __attribute__((warn_unused_result));
 /* Rings a worker that sleeps. Ordered by the caller. */
 void pinioni_worker_ring(struct pinion_runtime *rt, unsigned worker);
+
+/* Whose handler makes a call of this port; NULL: a thread, or init. */
+static inline const struct pinion_request *
+port_caller(const pinion_port *port)
+{
+	return port->worker == NULL ? NULL : port->worker->current;
+}
 
 /* NULL: no memory. */
 static inline struct pinion_request *

@@ -198,8 +198,9 @@ struct ring {
 	uint32_t reserved[12 + 16];
 	/* A line apart, since lines are fetched in pairs. */
 	alignas(CELL_SIZE) _Atomic uint32_t
-	    starved;     /* W producer  R reader, owner   worker + 1 that waits for room; 0: none */
-	uint32_t window;   /* items, a power of two. Frozen by edge P of the call's message, as are: */
+	    starved; /* W producer  R reader, owner   worker + 1 that waits for room; 0: none */
+	uint32_t
+	    window; /* items, a power of two. Frozen by edge P of the call's message, as are: */
 	uint64_t deadline; /* of the stream, by the runtime's clock; 0: none */
 	uint32_t stride;   /* bytes from one item to the next */
 	uint32_t more[11];

@@ -20,6 +20,7 @@ enum request_state {
 	REQUEST_RECEIVING,
 	REQUEST_CALLING,
 	REQUEST_STREAMING,
+	REQUEST_CUT, /* a stream whose client does not take what there is; its connection is being closed */
 	REQUEST_ANSWERED
 };
 
@@ -437,6 +438,8 @@ on_progress(struct request *r)
 	enum MHD_Result
 	    sent; /* not for want of memory: MHD asks for it again, and is told to close */
 
+	if (r->state == REQUEST_CUT)
+		return;
 	if (r->state == REQUEST_STREAMING)
 		pinioni_http_stream_ready(&r->streaming);
 	else if (!r->is_stream)
@@ -471,6 +474,21 @@ is_late(const struct request *r)
 	return r->is_stream || pinion_result_within_into(r->response, 0, nowhere) != -EAGAIN;
 }
 
+/* Its time is over, and its client takes nothing: there is nobody to tell. */
+static bool
+is_stuck(const struct request *r)
+{
+	return r->state == REQUEST_STREAMING && !r->streaming.is_waiting;
+}
+
+static void
+cut(struct request *r)
+{
+	call_over(r);
+	r->state = REQUEST_CUT;
+	pinioni_http_stream_cut(&r->streaming);
+}
+
 int
 pinioni_http_calls_timeout(const struct service *service)
 {
@@ -493,7 +511,9 @@ pinioni_http_calls_expire(struct service *service)
 		next = TAILQ_NEXT(r, calls);
 		if (now == 0)
 			return;
-		if (is_late(r))
+		if (is_stuck(r))
+			cut(r);
+		else if (is_late(r))
 			on_progress(r);
 		else
 			r->due_ms = now + 1; /* by the runtime's clock it has a little left */

@@ -5,6 +5,7 @@
 #include "ingress/http/stream_priv.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "ingress/http/answer_priv.h"
 
@@ -140,6 +141,17 @@ pinioni_http_stream_ready(struct streaming *s)
 		return; /* it is read when the client has taken what there is */
 	s->is_waiting = false;
 	MHD_resume_connection(s->connection);
+}
+
+void
+pinioni_http_stream_cut(struct streaming *s)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(s->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	cut(s);
+	if (info != NULL)
+		(void)shutdown(info->connect_fd, SHUT_RDWR); /* closed already: fine */
 }
 
 void

@@ -40,6 +40,8 @@ int pinioni_http_stream_begin(struct streaming *s, const char *accept) PINION_MU
 bool pinioni_http_stream_send(struct streaming *s, bool close) PINION_MUST_CHECK;
 /* There is something to read, or it is over. */
 void pinioni_http_stream_ready(struct streaming *s);
+/* What its client does not take is dropped, and its connection closed. */
+void pinioni_http_stream_cut(struct streaming *s);
 /* At the end of its request, whatever became of it. */
 void pinioni_http_stream_end(struct streaming *s);
 

@@ -55,6 +55,13 @@ graph_sum(void *replica, pinion_request *req)
 }
 
 static inline int
+graph_minus(void *replica, pinion_request *req)
+{
+	(void)replica;
+	return pinion_reply(req, pinion_arg_i64(req, 0) - pinion_arg_i64(req, 1));
+}
+
+static inline int
 graph_echo(void *replica, pinion_request *req)
 {
 	(void)replica;
@@ -189,6 +196,9 @@ static const pinion_deployment graph_worker = {
 		.returns = PINION_RETURNS_BYTES, .result_max = 1 << 20),
 	    PINION_METHOD("in_place", graph_in_place, .params = PINION_PARAMS(PINION_BYTES("b")),
 		.returns = PINION_RETURNS_I64),
+	    PINION_METHOD("minus", graph_minus,
+		.params = PINION_PARAMS(PINION_I64("from"), PINION_I64("less")),
+		.returns = PINION_RETURNS_I64),
 	    PINION_METHOD("twofold", graph_fail_if_waited, .params = PINION_PARAMS(PINION_F64("x")),
 		.returns = PINION_RETURNS_F64)),
 };
@@ -292,6 +302,8 @@ graph_assert_clean(pinion_runtime *rt, unsigned ports)
 	assert_int_equal(c.custody, 0);
 	assert_int_equal(c.borrowed, 0);
 	assert_int_equal(c.ports, ports);
+	assert_int_equal(c.requests, 0);
+	assert_int_equal(c.queued, 0);
 }
 
 static inline int64_t

@@ -125,7 +125,8 @@ struct counters {
 struct one {
 	_Atomic int32_t *starts;
 	pinion_response r[3];
-	unsigned count;
+	unsigned count, canceled; /* bits, as in r */
+	bool is_bound;
 };
 
 struct racer {
@@ -140,6 +141,8 @@ static void
 take_counters(struct racer *me, struct one *o)
 {
 	o->starts = me->counters[me->used++ % COUNTERS].starts;
+	o->canceled = 0;
+	o->is_bound = false;
 	for (unsigned k = 0; k < 4; k++)
 		atomic_store(&o->starts[k], 0);
 }
@@ -182,6 +185,7 @@ static void
 call_bound(struct racer *me, struct one *o)
 {
 	o->count = 1;
+	o->is_bound = true;
 	o->r[0] = pinion_call_with(next_random(&me->random) % 2 == 0 ? parent : second,
 	    PINION_ARGS(address(o, 0)),
 	    .timeout_ns = 1 + (int64_t)(next_random(&me->random) % TIME_NS));
@@ -200,13 +204,15 @@ look_a_while(struct racer *me, pinion_response r)
 static void
 cancel_some(struct racer *me, struct one *o)
 {
-	pinion_response r = o->r[next_random(&me->random) % o->count];
+	unsigned at = (unsigned)(next_random(&me->random) % o->count);
+	pinion_response r = o->r[at];
 
 	if (next_random(&me->random) % 4 == 0)
 		return;
 	if (next_random(&me->random) % 2 == 0)
 		look_a_while(me, r);
 	pinion_cancel(r);
+	o->canceled |= 1u << at;
 	me->races++;
 }
 
@@ -236,6 +242,9 @@ read_and_check(struct racer *me, struct one *o)
 			continue;
 		}
 		require(err == 0 || err == -ECANCELED || err == -ETIMEDOUT, "an outcome", err);
+		require(err != -ECANCELED || (o->canceled & ((2u << i) - 1)) != 0,
+		    "only what was canceled ends so", err);
+		require(err != -ETIMEDOUT || o->is_bound, "only what had a time ends so", err);
 		require(pinion_result(o->r[i], &x) == err, "the same when asked again", err);
 		require(err != 0 || x == address(o, 0), "the right result", err);
 		require(

@@ -5,6 +5,8 @@
  * Method  A handler that finds its replica outside of its life, or its text changed, counts a mistake. Callers are threads that
  *         call until they are told to stop. The census is zero behind every test.
  */
+#include "core/runtime.h"
+#include "core/worker.h"
 #include "tests/core/graph.h"
 
 #include <pthread.h>
@@ -353,6 +355,7 @@ behaviour_100_user_config_changes_in_place(void **state)
 {
 	pthread_t threads[CALLERS];
 	int64_t calls[CALLERS] = { 0 };
+	pinion_response r[4];
 	pinion_diag diag;
 
 	(void)state;
@@ -372,6 +375,9 @@ behaviour_100_user_config_changes_in_place(void **state)
 	assert_int_equal(graph_i64(call(PINION_CALL, 0)) / 100, 3);
 	scale(4); /* the new one has the text of now */
 	assert_int_equal(atomic_load(&reconfigured), 3 + 30 + 1);
+	assert_int_equal(pinion_broadcast(handle, PINION_ARGS((int64_t)0), r, 4), 4);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(graph_i64(r[i]) / 100, 3);
 }
 
 /* 101: it says why, and all have what they had. */
@@ -390,6 +396,118 @@ behaviour_101_a_reconfigure_that_fails(void **state)
 	assert_int_equal(pinion_broadcast(handle, PINION_ARGS((int64_t)0), r, 3), 3);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(graph_i64(r[i]) / 100, 1);
+}
+
+/* What was bound without a text has "" again. */
+static int
+take_any(void *replica, pinion_init *init)
+{
+	pinion_str text = pinion_init_user_config(init);
+
+	if (pinion_init_replica(init) == 1 && pinion_str_is(text, "9"))
+		return -EPERM;
+	*(int64_t *)replica = text.len == 0 ? 0 : text.data[0];
+	return 0;
+}
+
+static int
+tell(void *replica, pinion_request *req)
+{
+	return pinion_reply(req, *(const int64_t *)replica);
+}
+
+static const pinion_deployment plain_kind = {
+	.name = "Plain",
+	.replica_size = sizeof(int64_t),
+	.reconfigure = take_any,
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, tell, .returns = PINION_RETURNS_I64)),
+};
+
+static pinion_node *
+build_plain(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &plain_kind, PINION_ARGS(), .num_replicas = 2);
+}
+
+static void
+a_first_text_that_is_refused_is_taken_back(void **state)
+{
+	pinion_response r[2];
+	pinion_handle plain;
+
+	(void)state;
+	assert_int_equal(pinion_run(rt, build_plain, &plain), 0);
+	assert_int_equal(pinion_reconfigure(rt, "Plain", .user_config = "9"), -EPERM);
+	assert_int_equal(pinion_broadcast(plain, PINION_ARGS(), r, 2), 2);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(graph_i64(r[i]), 0);
+	assert_int_equal(
+	    pinion_reconfigure(rt, "Plain", .max_batch_size = 2, .user_config = "1"), -EINVAL);
+	assert_int_equal(pinion_broadcast(plain, PINION_ARGS(), r, 2), 2);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(graph_i64(r[i]), 0);
+}
+
+/* One that was lowered, too. */
+static void
+new_replicas_have_the_limit_of_now(void **state)
+{
+	pinion_response r[6];
+
+	(void)state;
+	deploy((pinion_bind_options){ .max_ongoing_requests = 10, .routing = "round_robin" });
+	assert_int_equal(pinion_reconfigure(rt, "Changing", .max_ongoing_requests = 1), 0);
+	scale(2);
+	for (int i = 0; i < 6; i++)
+		r[i] = call("hold", 0);
+	for (int i = 0; i < 6; i++) {
+		for (int turns = 0; turns < 2; turns++) /* of both workers */
+			assert_int_equal(
+			    pinion_reconfigure(rt, "Changing", .max_ongoing_requests = 1), 0);
+		assert_in_range(atomic_load(&held_count), 0, i + 2);
+		while (atomic_load(&held_count) <= i)
+			(void)sched_yield();
+		assert_int_equal(pinion_token_reply_value(held[i], PINION_VALUE((int64_t)i)), 0);
+	}
+	for (int i = 0; i < 6; i++)
+		(void)graph_i64(r[i]);
+}
+
+static uint64_t
+stacks(void)
+{
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < rt->worker_count; i++)
+		count += rt->workers[i].fibers_max;
+	return count;
+}
+
+/* More than the kernel allows is refused, and changes nothing: what is asked for next has all its stacks. */
+static void
+what_has_no_stacks_is_refused(void **state)
+{
+	uint64_t before;
+	pinion_diag diag;
+
+	(void)state;
+	deploy((pinion_bind_options){ .max_ongoing_requests = 1000, .user_config = "1" });
+	before = stacks();
+	assert_int_equal(pinion_scale(rt, NULL, "Changing", 16000, &diag), -ENOMEM);
+	assert_non_null(strstr(diag.text, "vm.max_map_count"));
+	assert_int_equal(stacks(), before);
+	scale(3);
+	assert_int_equal(stacks(), before + 2 * 1000);
+	for (int32_t most = 20000000; most > 0 && most <= 2000000000; most *= 100) {
+		assert_int_equal(pinion_reconfigure(rt, "Changing", .user_config = "2",
+				     .max_ongoing_requests = most, .diag = &diag),
+		    -ENOMEM);
+		assert_non_null(strstr(diag.text, "max_ongoing_requests"));
+	}
+	assert_int_equal(graph_i64(call(PINION_CALL, 0)) / 100, 1); /* the text as well */
+	assert_int_equal(pinion_scale(rt, NULL, "Changing", INT32_MAX, &diag), -ENOSPC);
+	assert_int_equal(stacks(), before + 2 * 1000);
 }
 
 /* Something runs that does not end: it is said, and the replica goes on. */
@@ -443,9 +561,14 @@ behaviour_67_limits_change_while_calls_wait(void **state)
 		while (atomic_load(&held_count) <= i)
 			(void)sched_yield();
 		assert_int_equal(pinion_token_reply_value(held[i], PINION_VALUE((int64_t)i)), 0);
-	}
-	for (int i = 0; i < 4; i++)
 		(void)graph_i64(r[i]);
+		for (int k = 0; i < 2 && k < 2;
+		     k++) /* its worker makes a turn: the last is not let in */
+			assert_int_equal(
+			    pinion_reconfigure(rt, "Changing", .max_queued_requests = 1), 0);
+		if (i < 2)
+			assert_int_equal(atomic_load(&held_count), 3);
+	}
 }
 
 static void
@@ -518,6 +641,9 @@ main(void)
 		TEST(what_has_not_begun_goes_to_others),
 		TEST(behaviour_100_user_config_changes_in_place),
 		TEST(behaviour_101_a_reconfigure_that_fails),
+		TEST(a_first_text_that_is_refused_is_taken_back),
+		TEST(new_replicas_have_the_limit_of_now),
+		TEST(what_has_no_stacks_is_refused),
 		TEST(a_replica_that_is_busy_is_not_reconfigured),
 		TEST(behaviour_67_limits_change_while_calls_wait),
 		TEST(behaviour_94_setters_are_for_the_next_batch),

@@ -114,6 +114,22 @@ await_leaf(void *replica, pinion_request *req)
 	return err != 0 ? err : pinion_reply(req, x);
 }
 
+/* Whose time is over before anybody looks at it: on this worker it would run when it is waited for. */
+static int
+await_too_late(void *replica, pinion_request *req)
+{
+	const struct tree_state *self = replica;
+	pinion_response r = pinion_call_with(self->leaf, PINION_ARGS((int64_t)0), .timeout_ns = 1);
+	pinion_clock clock = pinion_clock_monotonic();
+	uint64_t start = clock.now(clock.arg);
+	int64_t x;
+
+	(void)pinion_arg_i64(req, 0);
+	while (clock.now(clock.arg) - start < 1000)
+		continue;
+	return pinion_reply(req, (int64_t)pinion_result(r, &x));
+}
+
 /* With a time of its own. */
 static int
 await_leaf_within(void *replica, pinion_request *req)
@@ -164,6 +180,7 @@ static const pinion_deployment tree_kind = {
 	.init_params = PINION_PARAMS(PINION_HANDLE("leaf")),
 	.methods = PINION_METHODS(PINION_METHOD("await", await_leaf, OF_I64("ns")),
 	    PINION_METHOD("await_within", await_leaf_within, OF_I64("timeout_ns")),
+	    PINION_METHOD("await_too_late", await_too_late, OF_I64("x")),
 	    PINION_METHOD("forward", forward, OF_I64("ns")),
 	    PINION_METHOD("answer_with", answer_with_leaf, OF_I64("ns")),
 	    PINION_METHOD("run_task", run_task, OF_I64("x"))),
@@ -331,6 +348,7 @@ behaviour_23_handles_bear_times(void **state)
 {
 	pinion_handle timed, more;
 	pinion_response r;
+	pinion_diag diag;
 
 	(void)state;
 	assert_int_equal(pinion_handle_with(leaf, &timed, .timeout_ns = SHORT), 0);
@@ -340,14 +358,34 @@ behaviour_23_handles_bear_times(void **state)
 	assert_true(atomic_load(&left) > SHORT); /* the call's own is nearer */
 	assert_int_equal(pinion_handle_with(leaf, &more, .timeout_ns = SHORT), 0);
 	assert_true(more.id == timed.id);
+	assert_int_equal(pinion_handle_with(leaf, &more, .timeout_ns = HOUR), 0);
+	assert_true(more.id != timed.id);
+	assert_int_equal(graph_i64(pinion_call(more, PINION_ARGS((int64_t)0))), 1);
+	assert_true(atomic_load(&left) > SHORT);
 	assert_int_equal(pinion_handle_with(timed, &more), 0);
-	assert_true(more.id == leaf.id);
-	assert_int_equal(pinion_handle_with(leaf, &more, .timeout_ns = -1), -EINVAL);
+	assert_true(more.id == timed.id);
+	assert_int_equal(pinion_handle_with(timed, &more, .priority = PINION_PRIORITY_HIGH), 0);
+	assert_late(pinion_call(more, PINION_ARGS(HOUR))); /* both */
+	assert_int_equal(pinion_handle_with(leaf, &more, .timeout_ns = -1, .diag = &diag), -EINVAL);
+	assert_string_equal(diag.text, "timeout_ns is -1, and may not be negative");
 	r = pinion_call(pinion_method_of(timed, "none"), PINION_ARGS((int64_t)0));
 	assert_int_equal(pinion_response_error(r).code, -EINVAL);
 	r = call(leaf, PINION_CALL, 0, -5);
 	assert_int_equal(pinion_response_error(r).code, -EINVAL);
 	assert_true(strstr(pinion_response_error(r).text.data, ".timeout_ns is -5") != NULL);
+}
+
+static void
+what_is_late_when_it_is_waited_for_never_starts(void **state)
+{
+	int64_t before = atomic_load(&started);
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(graph_i64(pinion_call(pinion_method_of(tree, "await_too_late"),
+				     PINION_ARGS((int64_t)0))),
+		    -ETIMEDOUT);
+	assert_int_equal(atomic_load(&started), before);
 }
 
 static void
@@ -480,6 +518,7 @@ main(void)
 		TEST(children_inherit_what_is_left),
 		TEST(behaviour_24_a_child_has_the_lesser),
 		TEST(behaviour_23_handles_bear_times),
+		TEST(what_is_late_when_it_is_waited_for_never_starts),
 		TEST(dependents_of_a_late_call_fail),
 		TEST(a_late_call_is_no_argument),
 		TEST(what_waits_for_its_argument_ends),

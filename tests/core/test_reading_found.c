@@ -6,6 +6,7 @@
 #include "tests/core/graph.h"
 
 #include <sched.h>
+#include <stdlib.h>
 
 enum {
 	SLOTS = 16,
@@ -464,6 +465,138 @@ a_worker_looks_at_its_own_replicas_only(void **state)
 	}
 }
 
+/* ---- what is canceled ----------------------------------------------------------------------- */
+
+enum {
+	LARGE = (16 << 20) - 1000
+};
+
+static char *large;
+static _Atomic int large_ones;
+
+static int
+take_large(void *replica, pinion_request *req)
+{
+	pinion_token later;
+	int err = pinion_defer(req, &later);
+
+	(void)replica;
+	(void)pinion_arg_bytes(req, 0);
+	atomic_fetch_add(&large_ones, 1);
+	return err;
+}
+
+static int
+give_large(void *replica, pinion_request *req)
+{
+	const pinion_handle *peer = replica;
+
+	for (int i = 0; i < 4; i++)
+		(void)!pinion_call(*peer, PINION_ARGS(((pinion_bytes){ large, LARGE }))).generation;
+	return pinion_sleep(req, INT64_MAX / 2);
+}
+
+static int
+find_taker(void *replica, pinion_init *init)
+{
+	return pinion_handle_find(pinion_init_runtime(init), "takers", NULL, replica);
+}
+
+static const pinion_deployment takers = {
+	.name = "Taker",
+	.methods = PINION_METHODS(
+	    PINION_METHOD(PINION_CALL, take_large, .params = PINION_PARAMS(PINION_BYTES("large")))),
+};
+static const pinion_deployment givers = {
+	.name = "Giver",
+	.replica_size = sizeof(pinion_handle),
+	.init = find_taker,
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, give_large)),
+};
+
+static pinion_node *
+build_takers(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &takers, PINION_ARGS());
+}
+
+static pinion_node *
+build_givers(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &givers, PINION_ARGS());
+}
+
+/* Where an argument lies in the arena is no slot's number. */
+static void
+a_cancel_of_calls_with_large_arguments(void **state)
+{
+	pinion_runtime *other;
+	pinion_handle handle;
+	pinion_response r;
+
+	(void)state;
+	large = calloc(1, LARGE);
+	assert_non_null(large);
+	atomic_store(&large_ones, 0);
+	assert_int_equal(pinion_start(&other, .workers = 1, .arena_bytes = 64 << 20), 0);
+	assert_int_equal(pinion_run(other, build_takers, &handle, .name = "takers"), 0);
+	assert_int_equal(pinion_run(other, build_givers, &handle, .name = "givers"), 0);
+	r = pinion_call(handle, PINION_ARGS());
+	while (atomic_load(&large_ones) < 3) /* of four, the last may have no room */
+		(void)sched_yield();
+	pinion_cancel(r);
+	assert_int_equal(
+	    pinion_result_into(r, (pinion_into){ .kind = PINION_KIND_NONE }), -ECANCELED);
+	pinion_release(r);
+	pinion_stop(other);
+	free(large);
+}
+
+/* Behind one that is patient, and one that does not end. */
+static void
+what_has_ended_in_a_queue_leaves_it(void **state)
+{
+	enum {
+		AT_ONCE = 100
+	};
+	pinion_runtime *other;
+	pinion_handle one;
+	pinion_response stuck, patient, r[AT_ONCE];
+	pinion_census c;
+	int64_t x;
+
+	(void)state;
+	assert_int_equal(pinion_start(&other, .workers = 1), 0);
+	assert_int_equal(pinion_run(other, graph_build_single, &one), 0);
+	atomic_store(&graph_deferred, 0);
+	stuck = pinion_call(pinion_method_of(one, "defer"), PINION_ARGS());
+	while (atomic_load(&graph_deferred) == 0)
+		(void)sched_yield();
+	patient = pinion_call(one, PINION_ARGS((int64_t)1));
+	for (unsigned round = 0; round < scaled(200); round++) {
+		for (int i = 0; i < AT_ONCE; i++)
+			r[i] = pinion_call(one, PINION_ARGS((int64_t)i));
+		do
+			pinion_census_take(other, &c);
+		while (c.requests < AT_ONCE + 2);
+		assert_in_range(c.requests, AT_ONCE + 2, 3 * AT_ONCE);
+		for (int i = 0; i < AT_ONCE; i++) {
+			pinion_cancel(r[i]);
+			assert_int_equal(pinion_result(r[i], &x), -ECANCELED);
+			pinion_release(r[i]);
+		}
+	}
+	assert_int_equal(pinion_token_reply(graph_token, (int64_t)0), 0);
+	assert_int_equal(graph_i64(stuck), 0);
+	assert_int_equal(graph_i64(patient), 2);
+	do
+		pinion_census_take(other, &c);
+	while (c.requests != 0);
+	pinion_stop(other);
+}
+
 int
 main(void)
 {
@@ -482,6 +615,8 @@ main(void)
 		    nothing_runs_after_deinit_of_an_application_that_did_not_start, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    handlers_that_go_on_and_on_leave_a_turn_to_others, start, stop),
+		cmocka_unit_test(a_cancel_of_calls_with_large_arguments),
+		cmocka_unit_test(what_has_ended_in_a_queue_leaves_it),
 		cmocka_unit_test_setup_teardown(what_workers_send_is_counted, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    a_worker_looks_at_its_own_replicas_only, start, stop),

@@ -318,6 +318,10 @@ behaviour_14_the_ingress_own_prefixes_are_refused(void **state)
 	}
 	assert_int_equal(
 	    pinion_run(rt, build_named, &handle, .name = "good", .route_prefix = "/-x"), 0);
+	assert_int_equal(pinion_run(rt, build_named, &handle, .name = "other",
+			     .route_prefix = "/-x/", .diag = &diag),
+	    -EINVAL); /* the same paths */
+	assert_non_null(strstr(diag.text, "is taken by \"good\""));
 }
 
 static void

@@ -104,14 +104,20 @@ call_naps(void *arg)
 	return (void *)wrong;
 }
 
+static pinion_node *
+build_limited(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(build, &graph_worker, PINION_ARGS(), .max_ongoing_requests = 3);
+}
+
 static void
-behaviour_64_with_a_limit_of_one_exactly_one_runs_whoever_calls(void **state)
+run_naps(pinion_builder *builder)
 {
 	pthread_t callers[CALLERS];
 	pinion_handle handle;
 
-	(void)state;
-	assert_int_equal(pinion_run(rt, graph_build_single, &handle), 0);
+	assert_int_equal(pinion_run(rt, builder, &handle), 0);
 	for (int i = 0; i < CALLERS; i++)
 		assert_int_equal(pthread_create(&callers[i], NULL, call_naps, &handle), 0);
 	for (int i = 0; i < CALLERS; i++) {
@@ -120,7 +126,22 @@ behaviour_64_with_a_limit_of_one_exactly_one_runs_whoever_calls(void **state)
 		pthread_join(callers[i], &wrong);
 		assert_null(wrong);
 	}
+}
+
+static void
+behaviour_64_with_a_limit_of_one_exactly_one_runs_whoever_calls(void **state)
+{
+	(void)state;
+	run_naps(graph_build_single);
 	assert_int_equal(atomic_load(&graph_running_most), 1);
+}
+
+static void
+behaviour_64_with_a_limit_of_three_never_four_run(void **state)
+{
+	(void)state;
+	run_naps(build_limited);
+	assert_int_equal(atomic_load(&graph_running_most), 3);
 }
 
 /* ---- surplus -------------------------------------------------------------------------------- */
@@ -259,6 +280,8 @@ main(void)
 		    three_hundred_calls_reach_three_replicas_each_with_its_state, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    behaviour_64_with_a_limit_of_one_exactly_one_runs_whoever_calls, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    behaviour_64_with_a_limit_of_three_never_four_run, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    behaviour_75_an_idle_sibling_runs_what_a_busy_replica_cannot, start, stop),
 		cmocka_unit_test_setup_teardown(

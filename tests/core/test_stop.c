@@ -221,6 +221,29 @@ a_caller_driven_runtime_stops_as_well(void **state)
 	}
 }
 
+static _Atomic int counted;
+
+static int
+count_one(void *replica, pinion_request *req)
+{
+	(void)replica;
+	atomic_fetch_add(&counted, 1);
+	return pinion_reply(req, pinion_arg_i64(req, 0) + 1);
+}
+
+static const pinion_deployment counting = {
+	.name = "Counting",
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, count_one,
+	    .params = PINION_PARAMS(PINION_I64("x")), .returns = PINION_RETURNS_I64)),
+};
+
+static pinion_node *
+build_counting(pinion_app *app, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(app, &counting, PINION_ARGS(), .num_replicas = 3);
+}
+
 static void
 behaviour_104_calls_under_way_are_drained(void **state)
 {
@@ -230,13 +253,15 @@ behaviour_104_calls_under_way_are_drained(void **state)
 
 	(void)state;
 	for (uint64_t round = 0; round < scaled(100); round++) {
-		assert_int_equal(pinion_start(&rt, .workers = 2), 0);
-		assert_int_equal(pinion_run(rt, graph_build_workers, &handle), 0);
+		atomic_store(&counted, 0);
+		assert_int_equal(pinion_start(&rt, .workers = 2, .drain_ns = 60000000000), 0);
+		assert_int_equal(pinion_run(rt, build_counting, &handle), 0);
 		for (int i = 0; i < 64; i++)
 			r[i] = pinion_call(handle,
 			    PINION_ARGS(i == 0 ? pinion_call(handle, PINION_ARGS(0)) : r[i - 1]));
 		pinion_stop(rt);
 		assert_int_equal(pinion_result(r[63], &x), -ESTALE);
+		assert_int_equal(atomic_load(&counted), 1 + 64);
 	}
 }
 

@@ -375,6 +375,20 @@ a_handlers_error_is_logged_and_not_shown(void **state)
 	assert_true(was_logged("name"));
 }
 
+static uint64_t
+calls_that_failed(void)
+{
+	unsigned workers = pinion_worker_look(rt, 0, NULL);
+	pinion_worker_status status;
+	uint64_t failed = 0;
+
+	for (unsigned i = 0; i < workers; i++) {
+		(void)pinion_worker_look(rt, i, &status);
+		failed += status.failed;
+	}
+	return failed;
+}
+
 static void
 behaviour_27_the_log_says_once_where_an_error_arose(void **state)
 {
@@ -385,12 +399,18 @@ behaviour_27_the_log_says_once_where_an_error_arose(void **state)
 		{ "/fail", "{\"x\": 7}", " to fail: Failing.__call__: secret?7" },
 	};
 
+	uint64_t failed = calls_that_failed();
+
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		post(port, cases[i].target, cases[i].body, &answered);
 		assert_int_equal(answered.status, 500);
 		assert_true(was_logged(cases[i].log));
+		assert_int_equal(calls_that_failed(), ++failed);
 	}
+	get(port, "/greet?name=x", &answered);
+	assert_int_equal(answered.status, 200);
+	assert_int_equal(calls_that_failed(), failed);
 }
 
 static void
