@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# docs/conformance.md: each of the 113 behaviours once, every test that it names is there, at most ten do not apply.
+# docs/conformance.md: each of the 113 behaviours once, every test that it names is there, at most ten do not apply; and
+# tests/break.txt breaks each behaviour that a test is named after.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 status=0
@@ -33,5 +34,9 @@ done < <(grep -oE 'tests/[a-z_/]+\.(sh|c)' <<<"$rows" | sort -u)
 # None is named for a number that the list has elsewhere.
 while IFS=: read -r file name; do
 	grep -qw "$name" docs/conformance.md || complain "does not name $name of $file"
+	grep -q "^behaviour .* $name\$" tests/break.txt || {
+		echo "tests/break.txt: nothing breaks $name of $file"
+		status=1
+	}
 done < <(grep -rhoE --with-filename '\bbehaviour_[a-z0-9_]+' tests/core/*.c tests/ingress/*.c | sort -u)
 exit $status
