@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every test: release with gcc and clang, ASan+UBSan with gcc, TSan with clang.
 #   tests/run.sh [--long] [PRESET...]     presets: release release-clang asan tsan
-# --long also weakens every memory order, not only those in changed files.
+# --long also weakens every memory order, not only those in changed files, and breaks each behaviour that a test is named after.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cmake/packages.sh
@@ -45,6 +45,10 @@ done
 if [ -x tests/weaken.sh ]; then
 	echo "== weakened memory orders"
 	if $long; then tests/weaken.sh --all; else tests/weaken.sh --changed; fi || failed+=(weaken)
+fi
+if $long; then
+	echo "== broken behaviours"
+	tests/break.sh || failed+=(break)
 fi
 echo
 printf '%s\n' "${summary[@]}"
