@@ -109,6 +109,11 @@ judge() { # PROGRAM TEST
 	fi
 }
 
+# How many tests failed.
+others() {
+	{ grep -E '\[  (FAILED |ERROR  ) \] [a-z]' "$work/output" || true; } | sort -u | wc -l
+}
+
 compile() { # PROGRAM TEST
 	local target=all
 	[ "$2" = - ] || target=${1//./_}
@@ -139,7 +144,7 @@ for break in "${breaks[@]}"; do
 	elif verdict=$(judge "$program" "$test"); then
 		caught=$((caught + 1))
 	else
-		verdict="NOT CAUGHT, $(grep -E '\[  (FAILED |ERROR  ) \] [a-z]' "$work/output" | sort -u | wc -l) others failed"
+		verdict="NOT CAUGHT, $(others) others failed"
 	fi
 	printf '%-12s %s %s %s (%s)\n' "$verdict" "$numbers" "$program" "$test" "${files[*]}"
 	for file in "${files[@]}"; do cp "$file" "$tree/$file"; done

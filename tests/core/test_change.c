@@ -499,9 +499,10 @@ what_has_no_stacks_is_refused(void **state)
 	assert_int_equal(stacks(), before);
 	scale(3);
 	assert_int_equal(stacks(), before + 2 * 1000);
-	for (int32_t most = 20000000; most > 0 && most <= 2000000000; most *= 100) {
-		assert_int_equal(pinion_reconfigure(rt, "Changing", .user_config = "2",
-				     .max_ongoing_requests = most, .diag = &diag),
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+		    pinion_reconfigure(rt, "Changing", .user_config = "2",
+			.max_ongoing_requests = i == 0 ? 200000 : 2000000000, .diag = &diag),
 		    -ENOMEM);
 		assert_non_null(strstr(diag.text, "max_ongoing_requests"));
 	}
