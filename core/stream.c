@@ -166,7 +166,8 @@ pinioni_stream_read_item(struct pinion_runtime *rt, struct ring_rx *rx,
 	if (length > rx->stride - offsetof(struct ring_item, bytes))
 		return -EBADMSG;
 	err = value != NULL ? pinioni_read_value(kind, item->bytes, length, value)
-			    : pinioni_read(kind, item->bytes, length, into);
+	    : read_plain(kind, item->bytes, *into) ? 0
+						   : pinioni_read(kind, item->bytes, length, into);
 	if (err != 0)
 		return err;
 	if (kind_is_scalar(kind))
@@ -324,13 +325,23 @@ wait_for_room(pinion_request *r)
 	return err;
 }
 
+/* A handler of this worker: it cannot begin to wait while we look. */
+static inline bool
+reader_is_here(const pinion_request *r)
+{
+	const pinion_port *port = r->port;
+
+	return port == r->worker->port && (port->notes[r->message.slot].marks & MARK_PIPED) == 0;
+}
+
 /* Whoever waits for an item. */
 static inline void
 tell_reader(pinion_request *r)
 {
 	unsigned flags;
 
-	bell_order();
+	if (!reader_is_here(r))
+		bell_order();
 	flags = slot_take_asked(&r->port->memory.slots[r->message.slot], request_generation(r));
 	if (flags != 0)
 		pinioni_request_tell(r->worker, r->port, r->message.slot, flags);
@@ -342,7 +353,10 @@ put(pinion_request *r, struct ring_item *item, const struct outcome *o)
 {
 	item->kind = (uint32_t)o->kind;
 	item->length = o->length;
-	memcpy(item->bytes, o->bytes, o->length);
+	if (kind_is_scalar(o->kind))
+		memcpy(item->bytes, o->bytes, sizeof(uint64_t)); /* a store, and no call */
+	else
+		memcpy(item->bytes, o->bytes, o->length);
 	ring_put(&r->out);
 	board_count(r->worker->line, COUNT_YIELDED, 1);
 	tell_reader(r);
@@ -374,6 +388,13 @@ yield(pinion_request *r, const struct outcome *o)
 	return err;
 }
 
+/* Any 8 bytes are one. */
+static inline bool
+is_plain(pinion_kind kind)
+{
+	return kind == PINION_KIND_I64 || kind == PINION_KIND_U64 || kind == PINION_KIND_F64;
+}
+
 int
 pinion_yield_from(pinion_request *r, const pinion_value *value)
 {
@@ -384,6 +405,12 @@ pinion_yield_from(pinion_request *r, const pinion_value *value)
 
 	if (r->state != REQUEST_RUNNING || m->item_size == 0)
 		return refuse(r);
+	if (value->kind == m->items.kind && is_plain(value->kind)) {
+		o.kind = value->kind;
+		o.bytes = &value->as.u64;
+		o.length = sizeof(uint64_t);
+		return yield(r, &o);
+	}
 	err = pinioni_reply_shape(&m->items, m->item_size, value, &bits, &o);
 	if (err == 0)
 		return yield(r, &o);
