@@ -277,6 +277,17 @@ route_of(struct config *config, const struct config_app *app)
 	    : pinioni_config_print(config, "/%s", name_of(app));
 }
 
+/* Below which the same paths lie: with or without a slash at the end. */
+static bool
+route_is(const char *a, const char *b)
+{
+	size_t m = strlen(a), n = strlen(b);
+
+	m -= m > 1 && a[m - 1] == '/';
+	n -= n > 1 && b[n - 1] == '/';
+	return m == n && memcmp(a, b, m) == 0;
+}
+
 /* What pinion_run would refuse as well, but not know the place of. */
 static int
 check_apps(struct config *config, pinion_diag *diag)
@@ -295,7 +306,7 @@ check_apps(struct config *config, pinion_diag *diag)
 				return pinioni_config_refuse(diag,
 				    app->name_where != NULL ? app->name_where : app->where,
 				    "name '%s' is another application's", name_of(app));
-			if (strcmp(route_of(config, &config->apps[k]), route) == 0)
+			if (route_is(route_of(config, &config->apps[k]), route))
 				return pinioni_config_refuse(diag, route_where,
 				    "route_prefix '%s' is that of '%s'", route,
 				    name_of(&config->apps[k]));

@@ -49,7 +49,7 @@ void pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d);
  * as the following. */
 int pinioni_deployment_grow(struct pinion_runtime *rt, struct deployment *d, uint32_t count,
     char text[FAULT_TEXT]) __attribute__((warn_unused_result));
-/* Stacks for so many requests at once in each replica, if there are fewer. 0, or why not; then all is as before. */
+/* Stacks for so many requests at once in each replica, if there are fewer. 0, or why not. */
 int pinioni_deployment_raise(struct pinion_runtime *rt, struct deployment *d, uint32_t stacks,
     char text[FAULT_TEXT]) __attribute__((warn_unused_result));
 /* Fewer: the last leave, when what they run has ended, which has so long. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "core/cancel.h"
 #include "core/runtime.h"
 #include "core/worker.h"
 
@@ -194,16 +195,21 @@ give_room(struct worker *w, struct batcher *b, struct batch_room *room)
 	b->rooms = room;
 }
 
-bool
-pinioni_batch_is_unwanted(const struct pinion_request *leader)
+int
+pinioni_batch_code(const struct pinion_request *leader)
 {
+	int code = 0;
+
 	for (uint32_t i = 0; i < leader->member_count; i++) {
 		const struct pinion_request *r = leader->members[i];
 
-		if (r->state <= REQUEST_MISREAD && (r->depth & REQUEST_ENDING) == 0)
-			return false;
+		if (r->state > REQUEST_MISREAD)
+			continue; /* it has its answer, or has it from elsewhere */
+		if ((r->depth & REQUEST_ENDING) == 0)
+			return 0;
+		code = pinioni_cancel_code(r);
 	}
-	return true;
+	return code;
 }
 
 /* The first, whatever its size, and those behind it that fit. */
@@ -242,7 +248,8 @@ take_leader(struct worker *w, const struct batcher *b)
 	leader->arg_count = 0;
 	leader->is_plain = false;
 	leader->state = REQUEST_RUNNING;
-	leader->inside = true;
+	leader->inside = leader->leads = true;
+	leader->member_count = 0;
 	return leader;
 }
 
@@ -261,7 +268,9 @@ run(struct worker *w, struct batcher *b, struct batch_room *room, struct pinion_
 	w->work++;
 	pinioni_worker_publish_depth(w, 1);
 	w->current = leader;
+	w->unusual++;
 	err = declared(b->method)->batch(b->replica->state, room->members, count);
+	w->unusual--;
 	w->current = NULL;
 	b->running--;
 	for (uint32_t i = 0; i < count; i++) {
@@ -272,7 +281,7 @@ run(struct worker *w, struct batcher *b, struct batch_room *room, struct pinion_
 		pinioni_request_returned(r, r->state <= REQUEST_MISREAD ? err : 0);
 	}
 	leader->state = REQUEST_ANSWERED;
-	leader->inside = false;
+	leader->inside = leader->leads = false;
 	pinioni_request_end(leader);
 	give_room(w, b, room);
 	if (b->is_due || is_full(b))

@@ -10,8 +10,8 @@
  * How       Such a method's handler is pinioni_batch_join: what is not batched pays nothing for it. The batch itself is a
  *           request without a caller, so that what its handler calls is nobody's, and waits like any handler's.
  * Progress  A batch is due by a timer, full by its size; either puts it on its worker's list, which every turn looks at.
- *           While a replica is to stop, or to be changed, none waits. A member that ends drops out at once; when all of
- *           a batch that runs have, its handler is told as if it were canceled itself.
+ *           While a replica is to stop, or to be changed, none waits. A member that ends drops out at once; when all that
+ *           a handler has still to answer have, it is told where it waits. What it called goes on: it is nobody's.
  * Threads   The replica's worker's.
  */
 #ifndef PINION_CORE_BATCH_H
@@ -40,8 +40,8 @@ struct batcher {
 
 /* The handler of methods that have a batch handler. */
 int pinioni_batch_join(void *state, pinion_request *r);
-/* Whether all members of the batch that this one leads have ended, or are to. */
-bool pinioni_batch_is_unwanted(const struct pinion_request *leader);
+/* Why a batch's handler is not to wait: those that it has still to answer are to end. 0: it may. */
+int pinioni_batch_code(const struct pinion_request *leader) __attribute__((pure));
 /* It ends while it gathers: it is out. */
 void pinioni_batch_drop(struct pinion_request *r);
 /* Part of a turn: runs what is full or due. */

@@ -255,11 +255,11 @@ end_relaying(struct pinion_request *r)
 static void
 interrupt(struct pinion_request *r)
 {
+	const struct pinion_request *leader = r->leader;
+
 	cancel_children(r);
-	if (r->leader != NULL && pinioni_batch_is_unwanted(r->leader)) {
-		r->leader->depth |= r->depth & REQUEST_ENDING;
-		interrupt(r->leader);
-	}
+	if (leader != NULL && leader->fiber != NULL && pinioni_batch_code(leader) != 0)
+		pinioni_worker_resume(r->worker, leader->fiber);
 	if (r->fiber != NULL)
 		pinioni_worker_resume(r->worker, r->fiber);
 }
@@ -349,7 +349,7 @@ cancel_lent(struct worker *w, const struct message *m)
 		    loan->generation != m->call >> 16)
 			continue;
 		for (uint16_t slot = loan->owned; slot != SLOT_NONE; slot = port->notes[slot].next)
-			pinioni_cancel_note(port, &port->notes[slot], REQUEST_CANCELED);
+			pinioni_cancel_note(port, &port->notes[slot], mark_of(m));
 	}
 }
 
@@ -653,6 +653,7 @@ pinioni_cancel_replica(struct worker *w, const struct replica *replica)
 void
 pinioni_cancel_all(struct worker *w)
 {
+	w->unusual += !w->canceling;
 	w->canceling = true;
 	while (end_some(w))
 		continue;

@@ -334,15 +334,17 @@ pinioni_deployment_raise(
 	if (stacks <= d->stacks)
 		return 0;
 	err = check_mappings(rt, more, d->stacked, stacks, text);
+	if (err != 0)
+		return err;
 	for (uint32_t i = 0; i < d->stacked && err == 0; i++) {
 		pinioni_worker_control(d->own[i]->worker, pinioni_worker_reserve_for, &want);
 		err = want.err;
 	}
-	if (err != 0)
-		return err;
+	/* Where memory was short, some have them, and keep them: they count. */
 	rt->fibers_reserved += more;
-	d->stacks = stacks;
-	return 0;
+	if (err == 0)
+		d->stacks = stacks;
+	return err;
 }
 
 static uint32_t

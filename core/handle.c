@@ -100,6 +100,8 @@ pinion_handle_with_options(pinion_handle handle, const pinion_handle_options *o)
 	struct pinion_runtime *rt;
 	int err = 0;
 
+	if (o->diag != NULL)
+		o->diag->text[0] = '\0';
 	if (o->timeout_ns < 0)
 		return pinioni_refuse(o->diag, -EINVAL,
 		    "timeout_ns is %lld, and may not be negative", (long long)o->timeout_ns);

@@ -146,7 +146,7 @@ typedef struct pinion_bind_options {
 	 * the same call option .key, or without one for the same caller. Only by_key keeps a caller's calls in order where some
 	 * of them wait for an argument: they go by way of where the first is made, and start as these end there. */
 	const char *routing;
-	/* Of all methods with a batch handler, over what they declare; 0: as declared. */
+	/* Of all methods with a batch handler, over what they declare; 0: as declared. Without such a method refused. */
 	int32_t max_batch_size;
 	int64_t batch_wait_ns;
 	int32_t max_concurrent_batches;
@@ -173,7 +173,7 @@ typedef struct pinion_change_options {
 	int32_t num_replicas;    /* as pinion_scale */
 	int32_t max_ongoing_requests;
 	int32_t max_queued_requests; /* of a deployment that was bound with some */
-	int32_t max_batch_size;      /* of the next batch, */
+	int32_t max_batch_size;      /* of the next batch, where there is a batch handler, */
 	int64_t batch_wait_ns;       /* and its first member */
 	int32_t max_concurrent_batches;
 	int64_t timeout_ns; /* for what runs: until it must end; .drain_ns of the runtime */

@@ -216,6 +216,15 @@ wait_in_time(struct worker *w, const struct pinion_request *r, struct inlet *in,
 	return -ETIMEDOUT;
 }
 
+/* Of one that only looks. */
+static int
+look_at_clock(struct worker *w, struct inlet *in)
+{
+	if (in->deadline != 0 && clock_now(&w->runtime->clock) >= in->deadline)
+		in->is_overdue = true;
+	return in->is_overdue ? -ETIMEDOUT : -EAGAIN;
+}
+
 static int
 may_wait(const struct worker *w, const struct pinion_request *r)
 {
@@ -242,7 +251,7 @@ pinioni_piped_next(
 		deadline = clock_now(&w->runtime->clock) + (uint64_t)timeout_ns;
 	while ((got = stream_look(&in->rx, slot_of(in), in->ref.call >> 16, &item)) ==
 	    STREAM_NOTHING) {
-		int err = timeout_ns == 0 ? -EAGAIN : may_wait(w, r);
+		int err = timeout_ns == 0 ? look_at_clock(w, in) : may_wait(w, r);
 
 		if (err == 0)
 			err = wait_in_time(w, r, in, deadline);

@@ -129,7 +129,7 @@ void
 pinioni_worker_unqueue(struct worker *w, struct pinion_request *r)
 {
 	if (!pinioni_queue_remove(&w->queue, r) && pinioni_queue_remove(&r->replica->waiting, r)) {
-		r->is_parked = false;
+		r->parked = PARKED_NOT;
 		w->parked--;
 	}
 }
@@ -140,7 +140,7 @@ pinioni_worker_park(struct worker *w, struct pinion_request *r)
 	struct replica *replica = r->replica;
 
 	queue_push_any(&replica->waiting, r);
-	r->is_parked = true;
+	r->parked = PARKED;
 	w->parked++;
 	if (!replica->is_crowded) {
 		replica->is_crowded = true;
@@ -159,14 +159,18 @@ pinioni_worker_park_ended(struct worker *w, struct pinion_request *r)
 	struct replica *replica = r->replica;
 	struct pinion_request *next;
 
-	if (!r->is_parked || ++replica->waiting_ended < ENDED_KEPT ||
+	if (r->parked != PARKED)
+		return; /* its turn has come meanwhile */
+	r->parked = PARKED_ENDED;
+	if (++replica->waiting_ended < ENDED_KEPT ||
 	    replica->waiting_ended < replica->waiting.count / 2)
 		return;
 	w->parked -= replica->waiting_ended;
 	replica->waiting_ended = 0;
 	for (r = pinioni_queue_take_ended(&replica->waiting); r != NULL; r = next) {
 		next = r->next;
-		r->is_parked = r->inside = false;
+		r->parked = PARKED_NOT;
+		r->inside = false;
 		pinioni_request_end(r);
 	}
 }
@@ -177,9 +181,8 @@ pinioni_worker_take_parked(struct worker *w, struct replica *replica)
 	struct pinion_request *r = queue_pop(&replica->waiting);
 
 	w->parked--;
-	r->is_parked = false;
-	if (r->state >= REQUEST_ANSWERED)
-		replica->waiting_ended--;
+	replica->waiting_ended -= r->parked == PARKED_ENDED;
+	r->parked = PARKED_NOT;
 	return r;
 }
 
@@ -194,7 +197,7 @@ void
 pinioni_worker_unpark_all(struct worker *w, struct replica *replica)
 {
 	for (struct pinion_request *r = replica->waiting.head; r != NULL; r = r->next)
-		r->is_parked = false;
+		r->parked = PARKED_NOT;
 	replica->waiting_ended = 0;
 	w->parked -= replica->waiting.count;
 	pinioni_queue_splice_front(&w->queue, &replica->waiting);

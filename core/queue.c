@@ -75,7 +75,7 @@ pinioni_queue_take_ended(struct request_queue *q)
 	struct pinion_request *list = NULL;
 
 	for (struct pinion_request **at = &q->head; *at != NULL;)
-		if ((*at)->state >= REQUEST_ANSWERED) {
+		if ((*at)->parked == PARKED_ENDED) {
 			struct pinion_request *r = take_out(q, at);
 
 			r->next = list;

@@ -20,7 +20,7 @@
 void pinioni_queue_push_urgent(struct request_queue *q, struct pinion_request *r);
 /* All of `from`, in order, before what is in `q`. */
 void pinioni_queue_splice_front(struct request_queue *q, struct request_queue *from);
-/* Takes out those that have ended; their list. */
+/* Takes out those that are PARKED_ENDED; their list. */
 struct pinion_request *pinioni_queue_take_ended(struct request_queue *q);
 /* False: it is not there. */
 bool pinioni_queue_remove(struct request_queue *q, struct pinion_request *r);

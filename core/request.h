@@ -54,6 +54,12 @@ enum {
 	REQUEST_URGENT = 0x1000,
 };
 
+enum parked {
+	PARKED_NOT,
+	PARKED,      /* in replica->waiting */
+	PARKED_ENDED /* there still, and counted in waiting_ended */
+};
+
 struct request_memory {
 	struct request_memory *next;
 	size_t size;
@@ -84,7 +90,8 @@ struct pinion_request {
 	uint8_t state;
 	bool counted;       /* in replica->ongoing */
 	bool is_admitted;   /* in replica->queued */
-	bool is_parked;     /* in replica->waiting */
+	uint8_t parked;     /* enum parked */
+	bool leads;         /* a batch, and has no caller */
 	bool inside;        /* its handler has not returned */
 	bool is_plain;      /* its arguments lie in the message: core/arguments.c */
 	uint8_t misread_at; /* an argument that was read as misread_as, and is not */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/batch.h"
 #include "core/cancel.h"
 #include "core/runtime.h"
 #include "core/starved.h"
@@ -77,11 +78,24 @@ pinioni_worker_suspend(struct worker *w)
 	return 0;
 }
 
+/* While there are batches, or all is canceled. */
+__attribute__((noinline, cold)) static int
+interrupted_unusually(const struct worker *w)
+{
+	const struct pinion_request *r = w->current;
+
+	if (w->canceling)
+		return -ECANCELED;
+	if (r == NULL)
+		return 0;
+	return r->leads ? pinioni_batch_code(r) : pinioni_cancel_code(r);
+}
+
 int
 pinioni_worker_interrupted(const struct worker *w)
 {
-	if (w->canceling)
-		return -ECANCELED;
+	if (w->unusual != 0)
+		return interrupted_unusually(w);
 	return w->current == NULL ? 0 : pinioni_cancel_code(w->current);
 }
 

@@ -115,7 +115,7 @@ give_parked(struct worker *w)
 		if (pinioni_worker_give_surplus(w, r))
 			return true;
 		queue_push_front(&replica->waiting, r);
-		r->is_parked = true;
+		r->parked = PARKED;
 		w->parked++;
 		at = &replica->crowded_next;
 	}

@@ -145,6 +145,7 @@ struct worker {
 	bool leave;                                /* back to thread_stack after this turn */
 	bool is_draining;                          /* it has seen that the runtime is to stop, */
 	bool canceling;
+	uint32_t unusual;          /* batches that run, and one more while it cancels all */
 	uint64_t idle_since;       /* ticks; 0: busy */
 	struct pacing pacing;      /* since then */
 	unsigned work;             /* done in this turn */

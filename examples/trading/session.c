@@ -210,7 +210,7 @@ count_deeds(struct session *s, int64_t moves, int64_t orders)
 
 	do
 		pinion_census_take(s->runtime, &census);
-	while (census.custody != 0);
+	while (census.custody != 0 || census.slots != 0);
 	err = ask(s, STAGE_RISK, "moves", &s->moves);
 	if (err == 0)
 		err = ask(s, STAGE_GATEWAY, "orders", &s->orders);

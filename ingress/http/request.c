@@ -15,12 +15,17 @@
 #include "ingress/http/raw_request_priv.h"
 #include "ingress/http/stream_priv.h"
 
+enum {
+	CATCH_UP_MS = 500 /* in which a client has to take something of what is there for it */
+};
+
 enum request_state {
 	REQUEST_NAMED,
 	REQUEST_RECEIVING,
 	REQUEST_CALLING,
 	REQUEST_STREAMING,
-	REQUEST_CUT, /* a stream whose client does not take what there is; its connection is being closed */
+	REQUEST_BEHIND, /* the same, when its time is over and its client has not taken what there is */
+	REQUEST_CUT, /* its client took nothing more; its connection is being closed */
 	REQUEST_ANSWERED
 };
 
@@ -43,7 +48,8 @@ struct request {
 	pinion_response response;
 	struct streaming streaming; /* is_stream */
 	TAILQ_ENTRY(request) calls; /* while its call is under way */
-	uint64_t due_ms;            /* it is to have ended; 0: never */
+	uint64_t due_ms; /* it is to have ended; 0: never. BEHIND: it is looked at again */
+	uint64_t taken;  /* BEHIND: bytes that its client had, then */
 	char id[REQUEST_ID_ROOM];
 };
 
@@ -53,9 +59,13 @@ struct request {
 static void
 call_over(struct request *r)
 {
-	if (r->state != REQUEST_CALLING && r->state != REQUEST_STREAMING)
+	if (r->state != REQUEST_CALLING && r->state != REQUEST_STREAMING &&
+	    r->state != REQUEST_BEHIND)
 		return;
-	TAILQ_REMOVE(&r->service->calls, r, calls);
+	if (r->state == REQUEST_BEHIND)
+		TAILQ_REMOVE(&r->service->behind, r, calls);
+	else
+		TAILQ_REMOVE(&r->service->calls, r, calls);
 	pinioni_http_hangup_watch(r->connection, NULL);
 }
 
@@ -440,7 +450,7 @@ on_progress(struct request *r)
 
 	if (r->state == REQUEST_CUT)
 		return;
-	if (r->state == REQUEST_STREAMING)
+	if (r->state == REQUEST_STREAMING || r->state == REQUEST_BEHIND)
 		pinioni_http_stream_ready(&r->streaming);
 	else if (!r->is_stream)
 		on_result(r);
@@ -474,13 +484,27 @@ is_late(const struct request *r)
 	return r->is_stream || pinion_result_within_into(r->response, 0, nowhere) != -EAGAIN;
 }
 
-/* Its time is over, and its client takes nothing: there is nobody to tell. */
+/* Its time is over, but its client has something to take first, and is given time for that. */
 static bool
-is_stuck(const struct request *r)
+is_behind(const struct request *r)
 {
 	return r->state == REQUEST_STREAMING && !r->streaming.is_waiting;
 }
 
+static void
+let_it_catch_up(struct request *r, uint64_t now)
+{
+	if (r->state == REQUEST_BEHIND)
+		TAILQ_REMOVE(&r->service->behind, r, calls);
+	else
+		TAILQ_REMOVE(&r->service->calls, r, calls);
+	r->state = REQUEST_BEHIND;
+	r->taken = r->streaming.taken;
+	r->due_ms = now + CATCH_UP_MS;
+	TAILQ_INSERT_TAIL(&r->service->behind, r, calls);
+}
+
+/* It takes nothing: there is nobody to tell. */
 static void
 cut(struct request *r)
 {
@@ -489,16 +513,39 @@ cut(struct request *r)
 	pinioni_http_stream_cut(&r->streaming);
 }
 
+static void
+look_at_those_behind(struct service *service, uint64_t now)
+{
+	struct request *r;
+
+	while ((r = TAILQ_FIRST(&service->behind)) != NULL && r->due_ms <= now)
+		if (r->streaming.taken == r->taken)
+			cut(r);
+		else
+			let_it_catch_up(r, now);
+}
+
+static int
+ms_until(const struct request *r)
+{
+	uint64_t now = now_ms();
+
+	return r->due_ms <= now ? 0 : r->due_ms - now > INT_MAX ? INT_MAX : (int)(r->due_ms - now);
+}
+
 int
 pinioni_http_calls_timeout(const struct service *service)
 {
-	const struct request *r = TAILQ_FIRST(&service->calls);
-	uint64_t now;
+	const struct request *r = TAILQ_FIRST(&service->calls), *b = TAILQ_FIRST(&service->behind);
+	int ms = -1;
 
-	if (r == NULL || service->request_timeout_ns == 0)
+	if (service->request_timeout_ns == 0)
 		return -1;
-	now = now_ms();
-	return r->due_ms <= now ? 0 : r->due_ms - now > INT_MAX ? INT_MAX : (int)(r->due_ms - now);
+	if (r != NULL)
+		ms = ms_until(r);
+	if (b != NULL && (ms < 0 || ms_until(b) < ms))
+		ms = ms_until(b);
+	return ms;
 }
 
 void
@@ -511,13 +558,15 @@ pinioni_http_calls_expire(struct service *service)
 		next = TAILQ_NEXT(r, calls);
 		if (now == 0)
 			return;
-		if (is_stuck(r))
-			cut(r);
+		if (is_behind(r))
+			let_it_catch_up(r, now);
 		else if (is_late(r))
 			on_progress(r);
 		else
 			r->due_ms = now + 1; /* by the runtime's clock it has a little left */
 	}
+	if (now != 0)
+		look_at_those_behind(service, now);
 }
 
 void
@@ -528,6 +577,8 @@ pinioni_http_calls_end_streams(struct service *service)
 	TAILQ_FOREACH(r, &service->calls, calls)
 	if (r->is_stream)
 		pinion_stream_cancel(r->streaming.stream);
+	TAILQ_FOREACH(r, &service->behind, calls)
+	pinion_stream_cancel(r->streaming.stream);
 }
 
 /* ---- what MHD calls -------------------------------------------------------------------------- */

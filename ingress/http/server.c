@@ -439,6 +439,7 @@ pinion_http_start_with(pinion_runtime *rt, const pinion_http_options *given)
 		.log = options.log,
 		.log_arg = options.log_arg };
 	TAILQ_INIT(&http->service.calls);
+	TAILQ_INIT(&http->service.behind);
 	http->hangups.on_gone = pinioni_http_on_gone;
 	http->diag = options.diag;
 	err = http_start(http, &options);

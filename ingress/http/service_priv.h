@@ -24,8 +24,10 @@ struct service {
 	size_t body_max;
 	uint64_t id_seed;
 	uint32_t under_way; /* requests received in full, and not yet answered to the last byte */
-	TAILQ_HEAD(, request) calls; /* under way, the oldest first */
-	int64_t request_timeout_ns;  /* 0: none */
+	TAILQ_HEAD(requests, request) calls; /* under way, the oldest first */
+	struct requests
+	    behind; /* streams whose time is over, and whose client has still to take some of it */
+	int64_t request_timeout_ns; /* 0: none */
 	bool is_stopping;
 	pinion_log_fn *log;
 	void *log_arg;

@@ -100,6 +100,7 @@ read_some(void *streaming, uint64_t position, char *to, size_t room)
 
 		memcpy(to, s->text.bytes + s->sent, length);
 		s->sent += length;
+		s->taken += length;
 		return (ssize_t)length;
 	}
 	if (s->has_ended)

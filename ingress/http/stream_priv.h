@@ -32,6 +32,7 @@ struct streaming {
 	enum form form;
 	struct buffer text; /* of items */
 	size_t sent;        /* of it */
+	uint64_t taken;     /* by the client, ever */
 };
 
 /* 1: an answer can begin; -EAGAIN: nothing is there yet; else the stream's error. accept: of the request. */

@@ -12,7 +12,7 @@
 #define HOUR (INT64_C(3600) * 1000000000)
 
 static pinion_runtime *rt;
-static pinion_handle handle;
+static pinion_handle handle, slow_one;
 static _Atomic int begun, gathered, members, told;
 
 /* Waits for its first member; then says what it was told. */
@@ -62,6 +62,49 @@ nap_and_answer(void *replica, pinion_request *const *requests, unsigned count)
 	return err != 0 ? err : answer(replica, requests, count);
 }
 
+/* The first is answered with what a call of the batch's will say; the second is waited for. */
+static int
+answer_one_and_doze(void *replica, pinion_request *const *requests, unsigned count)
+{
+	pinion_response r = pinion_call(slow_one, PINION_ARGS());
+	int err = count == 2 ? pinion_reply_response(requests[0], r) : -EINVAL;
+
+	(void)replica;
+	atomic_fetch_add(&begun, 1);
+	if (err == 0)
+		err = pinion_sleep(requests[1], HOUR);
+	atomic_store(&told, err);
+	return err;
+}
+
+/* One is canceled before the other has its answer. */
+static int
+doze_behind_an_answer(void *replica, pinion_request *const *requests, unsigned count)
+{
+	int err;
+
+	(void)replica;
+	(void)count;
+	atomic_fetch_add(&begun, 1);
+	while (!pinion_cancelled(requests[1]))
+		(void)sched_yield();
+	err = pinion_reply(requests[0], (int64_t)7);
+	if (err == 0)
+		err = pinion_sleep(requests[1], HOUR);
+	atomic_store(&told, err);
+	return err;
+}
+
+static int
+defer(void *replica, pinion_request *req)
+{
+	int err = pinion_defer(req, &graph_token);
+
+	(void)replica;
+	atomic_store(&graph_deferred, 1);
+	return err;
+}
+
 static uint32_t
 count_those_that_gather(void *replica, pinion_request *req)
 {
@@ -95,6 +138,11 @@ static const pinion_deployment kind = {
 	    PINION_BATCH_METHOD("doze", doze, .max_batch_size = 2, .batch_wait_ns = HOUR, OF_I64),
 	    PINION_BATCH_METHOD("spread", spread, .max_batch_size = 2, .batch_wait_ns = HOUR,
 		.stream = true, OF_I64),
+	    PINION_BATCH_METHOD(
+		"relays", answer_one_and_doze, .max_batch_size = 2, .batch_wait_ns = HOUR, OF_I64),
+	    PINION_BATCH_METHOD("answers", doze_behind_an_answer, .max_batch_size = 2,
+		.batch_wait_ns = HOUR, OF_I64),
+	    PINION_METHOD("defer", defer, OF_I64),
 	    PINION_BATCH_METHOD(
 		"answer", answer, .max_batch_size = 4, .batch_wait_ns = HOUR, OF_I64),
 	    PINION_BATCH_METHOD("slow", nap_and_answer, .max_batch_size = 4, .batch_wait_ns = HOUR,
@@ -168,6 +216,43 @@ one_that_is_canceled_ends_no_batch(void **state)
 	pinion_cancel(r[1]);
 	for (int i = 0; i < 2; i++)
 		assert_ends(r[i], -ECANCELED);
+}
+
+static void
+what_answers_another_goes_on(void **state)
+{
+	pinion_response r[2];
+	int64_t x;
+
+	(void)state;
+	slow_one = pinion_method_of(handle, "defer");
+	atomic_store(&graph_deferred, 0);
+	for (int i = 0; i < 2; i++)
+		r[i] = call("relays");
+	await_begun(1);
+	while (atomic_load(&graph_deferred) == 0)
+		(void)sched_yield();
+	pinion_cancel(r[1]);
+	assert_ends(r[1], -ECANCELED);
+	assert_int_equal(pinion_result_within(r[0], 0, &x), -EAGAIN);
+	assert_int_equal(pinion_token_reply(graph_token, (int64_t)5), 0);
+	assert_int_equal(graph_i64(r[0]), 5);
+	assert_int_equal(atomic_load(&told), -ECANCELED);
+}
+
+static void
+its_handler_is_told_when_the_last_wanted_one_is_answered(void **state)
+{
+	pinion_response r[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		r[i] = call("answers");
+	await_begun(1);
+	pinion_cancel(r[1]);
+	assert_int_equal(graph_i64(r[0]), 7);
+	assert_ends(r[1], -ECANCELED);
+	assert_int_equal(atomic_load(&told), -ECANCELED);
 }
 
 static pinion_stream
@@ -302,6 +387,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(its_handler_is_told_when_all_are_canceled),
 		TEST(one_that_is_canceled_ends_no_batch),
+		TEST(what_answers_another_goes_on),
+		TEST(its_handler_is_told_when_the_last_wanted_one_is_answered),
 		TEST(a_member_that_nobody_reads_holds_up_no_other),
 		TEST(a_change_runs_all_that_has_gathered),
 		TEST(a_stop_runs_all_that_has_gathered),
