@@ -454,6 +454,7 @@ static void
 new_replicas_have_the_limit_of_now(void **state)
 {
 	pinion_response r[6];
+	pinion_census c;
 
 	(void)state;
 	deploy((pinion_bind_options){ .max_ongoing_requests = 10, .routing = "round_robin" });
@@ -462,9 +463,10 @@ new_replicas_have_the_limit_of_now(void **state)
 	for (int i = 0; i < 6; i++)
 		r[i] = call("hold", 0);
 	for (int i = 0; i < 6; i++) {
-		for (int turns = 0; turns < 2; turns++) /* of both workers */
-			assert_int_equal(
-			    pinion_reconfigure(rt, "Changing", .max_ongoing_requests = 1), 0);
+		do /* until the workers have all of them, and have begun what they may */
+			pinion_census_take(rt, &c);
+		while (c.requests < (uint64_t)(6 - i));
+		pinion_census_take(rt, &c);
 		assert_in_range(atomic_load(&held_count), 0, i + 2);
 		while (atomic_load(&held_count) <= i)
 			(void)sched_yield();
