@@ -127,7 +127,8 @@ typedef struct pinion_into { /* 16 bytes: two registers, no copy on the stack */
 typedef int pinion_handler(void *replica, pinion_request *req);
 /* Several requests of one method, each to be answered on its own, as by a handler. What is left unanswered ends as when
  * a handler returns that. None ends before it returns. It belongs to no request: what it calls inherits nothing, and is
- * given back when it returns. */
+ * given back when it returns. Where it waits it is told -ECANCELED or -ETIMEDOUT when all that it has still to answer
+ * are to end; a yield says so of its own member. */
 typedef int pinion_batch_handler(void *replica, pinion_request *const *requests, unsigned count);
 /* How much of max_batch_size a request takes up, 1 or more; 0: it is refused. Reads its arguments only. */
 typedef uint32_t pinion_size_fn(void *replica, pinion_request *req);

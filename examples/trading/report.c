@@ -196,8 +196,13 @@ bool
 report_check(const struct session *s)
 {
 	struct plain_desk *desk = calloc(1, sizeof *desk);
-	size_t wrong = s->orders != s->moves;
+	size_t wrong = 0;
 
+	if (s->orders != s->moves) {
+		fprintf(stderr, "%lld orders, and %lld positions moved\n", (long long)s->orders,
+		    (long long)s->moves);
+		wrong++;
+	}
 	for (size_t i = 0; i < s->feed->count && desk != NULL; i++) {
 		const struct trade *t = &s->trades[i];
 		struct quote q;

@@ -4,6 +4,7 @@
  *
  *   $ trading --ticks=40000 --rate=20000
  *   40000 ticks: 22265 orders, 7631 held, 9327 rejected by risk, 777 canceled as stale, 0 late, 0 refused
+ *   777 did not go through: 2 of these were ordered, 1 moved a position without an order
  *   (how long each stage took, and all of them)
  *
  * feed.h makes ticks, desk.h decides what becomes of one, session.h sends them when they are due, report.h prints.

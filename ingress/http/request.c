@@ -518,11 +518,14 @@ look_at_those_behind(struct service *service, uint64_t now)
 {
 	struct request *r;
 
-	while ((r = TAILQ_FIRST(&service->behind)) != NULL && r->due_ms <= now)
-		if (r->streaming.taken == r->taken)
+	while ((r = TAILQ_FIRST(&service->behind)) != NULL && r->due_ms <= now) {
+		if (!r->streaming.is_waiting && r->streaming.taken == r->taken) {
 			cut(r);
-		else
-			let_it_catch_up(r, now);
+			continue;
+		}
+		on_progress(r); /* it may wait for what comes no more */
+		let_it_catch_up(r, now);
+	}
 }
 
 static int
