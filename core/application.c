@@ -209,14 +209,13 @@ pinion_run_with(pinion_runtime *rt, pinion_builder *builder, const pinion_run_op
 
 	if (o->diag != NULL)
 		o->diag->text[0] = '\0';
-	if (rt == NULL || builder == NULL || thread_worker() != NULL) {
-		if (o->diag != NULL)
-			(void)snprintf(o->diag->text, sizeof o->diag->text, "%s",
-			    rt == NULL            ? "the runtime is NULL"
-				: builder == NULL ? "the builder is NULL"
-						  : "a handler cannot run an application");
-		return -EINVAL;
-	}
+	if (rt == NULL || builder == NULL || rt->attached != NULL || thread_worker() != NULL)
+		return pinioni_refuse(o->diag, -EINVAL, "%s",
+		    rt == NULL            ? "the runtime is NULL"
+			: builder == NULL ? "the builder is NULL"
+			: rt->attached != NULL
+			? "the runtime is another process's: that runs applications"
+			: "a handler cannot run an application");
 	app = calloc(1, sizeof *app);
 	if (app == NULL)
 		return -ENOMEM;

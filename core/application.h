@@ -63,6 +63,9 @@ const char *pinioni_bad_name(const char *name);
 /* Of that method; an unknown name is kept, to be named in what its calls are told. */
 pinion_handle pinioni_handle_for(struct pinion_runtime *rt, unsigned deployment,
     const pinion_methods *methods, const char *name);
+/* The same under the runtime's lock. */
+pinion_handle pinioni_handle_locked(struct pinion_runtime *rt, unsigned deployment,
+    const pinion_methods *methods, const char *name);
 void pinioni_app_refuse(struct pinion_app *app, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -190,6 +190,8 @@ static int
 refuse(const pinion_port *port, const struct method *m, const struct call_how *how,
     struct complaint *c)
 {
+	int code;
+
 	if (m->item_size != 0 && how->window == 0)
 		return pinioni_complain(c, -EINVAL,
 		    "%s.%s is a stream: call it with pinion_call_stream", m->deployment->name,
@@ -197,8 +199,12 @@ refuse(const pinion_port *port, const struct method *m, const struct call_how *h
 	if (m->item_size == 0 && how->window != 0)
 		return pinioni_complain(c, -EINVAL, "%s.%s is no stream: call it with pinion_call",
 		    m->deployment->name, m->name);
-	if (is_stopping(port, port->worker))
-		return pinioni_complain(c, -ECANCELED, "the runtime is stopping");
+	if (is_stopping(port, port->worker)) {
+		const char *text;
+
+		code = pinioni_call_no_target(port, &text);
+		return pinioni_complain(c, code, "%s", text);
+	}
 	if (port_caller(port) != NULL && pinioni_cancel_code(port_caller(port)) != 0)
 		return pinioni_complain(
 		    c, pinioni_cancel_code(port_caller(port)), "the request that calls was to end");
@@ -228,10 +234,14 @@ int
 pinioni_call_no_target(const pinion_port *port, const char **text)
 {
 	/* The phase may have changed since it was looked at. */
-	bool stops = runtime_phase(port->runtime) != RUNTIME_RUNNING;
+	enum runtime_phase phase = runtime_phase(port->runtime);
 
-	*text = stops ? "the runtime is stopping" : "no replica is running";
-	return stops ? -ECANCELED : -ENOENT;
+	*text = phase == RUNTIME_RUNNING ? "no replica is running"
+	    : phase == RUNTIME_LOST      ? "the process that ran it has ended"
+					 : "the runtime is stopping";
+	return phase == RUNTIME_RUNNING ? -ENOENT
+	    : phase == RUNTIME_LOST     ? -EOWNERDEAD
+					: -ECANCELED;
 }
 
 /* Where it goes, and on its way. text: why not. */

@@ -241,12 +241,10 @@ end_deferred(struct pinion_request *r)
 	fail_marked(r);
 }
 
-static void unlist_relay(struct worker *w, const struct pinion_request *r);
-
 static void
 end_relaying(struct pinion_request *r)
 {
-	unlist_relay(r->worker, r);
+	pinioni_cancel_unlist_relay(r->worker, r);
 	cancel_children(r);
 	fail_marked(r);
 }
@@ -264,9 +262,8 @@ interrupt(struct pinion_request *r)
 		pinioni_worker_resume(r->worker, r->fiber);
 }
 
-/* mark: why. Once: the first reason stands. */
-static void
-end(struct pinion_request *r, unsigned mark)
+void
+pinioni_cancel_end(struct pinion_request *r, unsigned mark)
 {
 	if ((r->depth & REQUEST_ENDING) != 0 || r->state >= REQUEST_ANSWERED)
 		return;
@@ -316,7 +313,7 @@ end_unstarted(struct worker *w, const struct message *m)
 	if (e == NULL || e->generation != m->call >> 16 || e->here == NULL ||
 	    (e->here->state != REQUEST_QUEUED && e->here->state != REQUEST_WAITING))
 		return false;
-	end(e->here, mark_of(m));
+	pinioni_cancel_end(e->here, mark_of(m));
 	return true;
 }
 
@@ -447,7 +444,7 @@ pinioni_cancel_take(struct worker *w, const struct message *m)
 	}
 	cancel_lent(w, m);
 	if (e->generation == generation && e->here != NULL)
-		end(e->here, mark_of(m));
+		pinioni_cancel_end(e->here, mark_of(m));
 	else if (e->generation == generation && e->trail != 0)
 		pass_on(w, *m, e->worker);
 	else if (m->length >= sizeof(struct record_ref))
@@ -512,7 +509,7 @@ static void
 end_late(struct worker *w, struct timer *t)
 {
 	(void)w;
-	end(caa_container_of(t, struct pinion_request, deadline), REQUEST_OVERDUE);
+	pinioni_cancel_end(caa_container_of(t, struct pinion_request, deadline), REQUEST_OVERDUE);
 }
 
 void
@@ -534,7 +531,7 @@ pinion_cancelled(pinion_request *r)
 	if ((r->depth & REQUEST_ENDING) == 0)
 		pinioni_lanes_look_out(w); /* while its handler runs nobody else does */
 	if (is_late(r))
-		end(r, REQUEST_OVERDUE);
+		pinioni_cancel_end(r, REQUEST_OVERDUE);
 	return (r->depth & REQUEST_ENDING) != 0 || runtime_phase(w->runtime) >= RUNTIME_CANCELING;
 }
 
@@ -547,115 +544,4 @@ pinion_time_left(pinion_request *r)
 		return INT64_MAX;
 	now = clock_now(&r->worker->runtime->clock);
 	return now >= r->deadline.at ? 0 : (int64_t)(r->deadline.at - now);
-}
-
-/* ---- everything ----------------------------------------------------------------------------- */
-
-/* Whether it can be ended here and now; then its token is taken. Suspended handlers end themselves. */
-static bool
-take_to_end(struct pinion_request *r)
-{
-	if (r->state == REQUEST_QUEUED || r->state == REQUEST_WAITING ||
-	    r->state == REQUEST_GATHERED || r->state == REQUEST_RELAYING)
-		return true;
-	/* relaxed: whoever takes the token to zero sends an answer. */
-	return r->state == REQUEST_DEFERRED &&
-	    atomic_exchange_explicit(&r->token, 0, memory_order_relaxed) != 0;
-}
-
-static void
-end_placeholders(struct worker *w)
-{
-	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
-		struct pinion_request *r = pinioni_worker_request_at(w, i);
-
-		if (r->state == REQUEST_PLACEHOLDER && r->dependents == NULL)
-			pinioni_worker_drop_placeholder(w, r);
-	}
-}
-
-/* Out of the list of whatever it waits for. */
-static void
-unlist_waiting(struct worker *w, const struct pinion_request *r)
-{
-	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
-		struct pinion_request *o = pinioni_worker_request_at(w, i);
-
-		for (struct pinion_request **at = &o->dependents; *at != NULL; at = &(*at)->next)
-			if (*at == r) {
-				*at = r->next;
-				if (*at == NULL)
-					o->dependents_end = at;
-				return;
-			}
-	}
-}
-
-/* Out of the list of what is answered with some result. */
-static void
-unlist_relay(struct worker *w, const struct pinion_request *r)
-{
-	for (uint32_t i = 0; i < w->port->memory.slot_count; i++)
-		for (struct pinion_request **at = &w->port->notes[i].relay; *at != NULL;
-		     at = &(*at)->next)
-			if (*at == r) {
-				*at = r->next;
-				w->port->notes[i].pinned--;
-				return;
-			}
-}
-
-/* Takes it out of whatever list it is on. */
-static void
-unlist(struct worker *w, struct pinion_request *r)
-{
-	if (r->state == REQUEST_QUEUED)
-		pinioni_worker_unqueue(w, r);
-	else if (r->state == REQUEST_WAITING)
-		unlist_waiting(w, r);
-	else if (r->state == REQUEST_GATHERED)
-		pinioni_batch_drop(r);
-	else if (r->state == REQUEST_RELAYING)
-		unlist_relay(w, r);
-}
-
-/* One look at each; an end may make others endable. False: there was none. */
-static bool
-end_some(struct worker *w)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
-		struct pinion_request *r = pinioni_worker_request_at(w, i);
-
-		if (!take_to_end(r))
-			continue;
-		unlist(w, r);
-		pinioni_request_fail(
-		    r, -ECANCELED, PINION_ORIGIN_RUNTIME, "the runtime stopped before it ended");
-		any = true;
-	}
-	return any;
-}
-
-void
-pinioni_cancel_replica(struct worker *w, const struct replica *replica)
-{
-	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
-		struct pinion_request *r = pinioni_worker_request_at(w, i);
-
-		if (r->state != REQUEST_FREE && r->state != REQUEST_PLACEHOLDER &&
-		    r->replica == replica && r->counted)
-			end(r, REQUEST_CANCELED);
-	}
-}
-
-void
-pinioni_cancel_all(struct worker *w)
-{
-	w->unusual += !w->canceling;
-	w->canceling = true;
-	while (end_some(w))
-		continue;
-	end_placeholders(w);
 }

@@ -37,7 +37,12 @@ bool pinioni_cancel_at_start(struct pinion_request *r);
 void pinioni_cancel_bind(struct pinion_request *r, uint64_t deadline);
 /* Its handler returned this code and no answer. True: because of a cancel or the deadline, and it has ended so. */
 bool pinioni_cancel_finish(struct pinion_request *r, int err);
-/* All that runs at a replica. */
+/* It should not go on: mark says why. Once: the first reason stands. Its handler, if it runs, is told. */
+void pinioni_cancel_end(struct pinion_request *r, unsigned mark);
+/* Out of the list of what is answered with some result. */
+void pinioni_cancel_unlist_relay(struct worker *w, const struct pinion_request *r);
+
+/* core/cancel_many.c. All that runs at a replica. */
 void pinioni_cancel_replica(struct worker *w, const struct replica *replica);
 /* Ends everything this worker has, for stop. */
 void pinioni_cancel_all(struct worker *w);

@@ -220,11 +220,12 @@ pinion_reconfigure_with(pinion_runtime *rt, const pinion_change_options *o)
 
 	if (o->diag != NULL)
 		o->diag->text[0] = '\0';
-	if (rt == NULL || o->deployment == NULL || thread_worker() != NULL)
+	if (rt == NULL || o->deployment == NULL || rt->attached != NULL || thread_worker() != NULL)
 		return pinioni_refuse(o->diag, -EINVAL, "%s",
 		    rt == NULL                  ? "the runtime is NULL"
 			: o->deployment == NULL ? "the deployment is NULL"
-						: "a handler cannot change a deployment");
+			: rt->attached != NULL ? "the runtime is another process's: that changes it"
+					       : "a handler cannot change a deployment");
 	err = check_numbers(o);
 	if (err != 0)
 		return err;

@@ -26,16 +26,14 @@ pinion_clock_monotonic(void)
 
 __extension__ typedef unsigned __int128 wide;
 
-/* ns = ticks * scale >> 32, from a start that both clocks agree on. Written once, before it is used. */
-static struct tsc {
-	uint64_t start, start_ns, scale;
-} tsc;
+/* Written once, before it is used. */
+static struct clock_scale tsc;
 static pthread_once_t tsc_once = PTHREAD_ONCE_INIT;
 
 static uint64_t
 tsc_now(void *arg)
 {
-	const struct tsc *t = arg;
+	const struct clock_scale *t = arg;
 
 	return t->start_ns + (uint64_t)((wide)(clock_ticks() - t->start) * t->scale >> 32);
 }
@@ -78,6 +76,22 @@ is_tsc(const pinion_clock *clock)
 	return clock->now == tsc_now;
 }
 
+struct clock_scale
+pinioni_clock_scale(const pinion_clock *clock)
+{
+	return is_tsc(clock) ? *(const struct clock_scale *)clock->arg
+			     : (struct clock_scale){ .scale = 0 };
+}
+
+pinion_clock
+pinioni_clock_scaled(const struct clock_scale *scale)
+{
+	/* Only read. */
+	return scale->scale == 0
+	    ? pinion_clock_monotonic()
+	    : (pinion_clock){ .now = tsc_now, .arg = (void *)(uintptr_t)scale };
+}
+
 #else
 
 pinion_clock
@@ -91,6 +105,20 @@ is_tsc(const pinion_clock *clock)
 {
 	(void)clock;
 	return false;
+}
+
+struct clock_scale
+pinioni_clock_scale(const pinion_clock *clock)
+{
+	(void)clock;
+	return (struct clock_scale){ .scale = 0 };
+}
+
+pinion_clock
+pinioni_clock_scaled(const struct clock_scale *scale)
+{
+	(void)scale;
+	return pinion_clock_monotonic();
 }
 
 #endif

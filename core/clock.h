@@ -39,6 +39,15 @@ clock_now(const pinion_clock *clock)
 	return clock->now(clock->arg);
 }
 
+/* ns = start_ns + ((ticks - start) * scale >> 32); scale 0: the kernel's steady clock. The same in every process. */
+struct clock_scale {
+	uint64_t start, start_ns, scale;
+};
+/* Of a clock that is time. */
+struct clock_scale pinioni_clock_scale(const pinion_clock *clock);
+/* Lent for as long as the clock is read. */
+pinion_clock pinioni_clock_scaled(const struct clock_scale *scale);
+
 /* One of those above, which go on by themselves; a user's own may stand still. */
 bool pinioni_clock_is_time(const pinion_clock *clock);
 /* now, or the kernel's steady clock when the user gave none. */

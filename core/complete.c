@@ -383,6 +383,23 @@ pinioni_request_fail(
 }
 
 void
+pinioni_request_refuse(struct worker *w, pinion_port *port, const struct message *m)
+{
+	static const struct failing why = { .origin = PINION_ORIGIN_RUNTIME,
+		.deployment = FAULT_NOWHERE,
+		.text = "the message made no sense" };
+	struct slot *slot = &port->memory.slots[m->slot];
+	unsigned flags;
+
+	write_fault(port, m->slot, &why);
+	slot->status = -EBADMSG;
+	slot->length = 0;
+	flags = slot_complete(slot, m->call >> 16, PINION_KIND_NONE);
+	if (flags != 0)
+		pinioni_request_tell(w, port, m->slot, flags);
+}
+
+void
 pinioni_request_relay(struct pinion_request *r, uint16_t at)
 {
 	pinion_port *port = r->worker->port;

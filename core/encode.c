@@ -269,6 +269,12 @@ item_scalar(struct encoder *e, struct item *it, const pinion_param *p, const pin
 {
 	int err = pinioni_value_convert(v->kind, value_bits(v), p->kind, &it->bits);
 
+	if (p->kind == PINION_KIND_HANDLE && e->port != NULL && e->port->is_granted &&
+	    handle_method(v->as.handle) == METHOD_LATE)
+		return complain(e, -EINVAL,
+		    "parameter \"%s\": a handle with options, or of an unknown method, means nothing in "
+		    "another process",
+		    p->name);
 	if (err == -ERANGE && v->kind == PINION_KIND_U64)
 		return complain(e, -ERANGE, "parameter \"%s\" wants %s: %llu does not fit", p->name,
 		    pinioni_kind_name(p->kind), (unsigned long long)v->as.u64);

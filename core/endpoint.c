@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/attach.h"
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "shm/bell.h"
@@ -86,11 +88,13 @@ pinion_port_warm(pinion_port *given)
 
 	if (p == NULL)
 		return err;
+	err = 0; /* it was set for the case that there is no port */
 	pinioni_port_renew_routes(p);
 	/* Without the right to lock, the pages are touched all the same. */
 	(void)pinioni_segment_prefault(&p->memory.segment, 0, p->memory.segment.size);
 	(void)pinioni_segment_prefault(&p->lanes.segment, 0, p->lanes.segment.size);
-	err = warm_paths(given, p);
+	if (!p->is_granted) /* no task of ours runs over there */
+		err = warm_paths(given, p);
 	port_leave(shell);
 	return err;
 }
@@ -142,6 +146,7 @@ pinion_harvest(pinion_port *given, pinion_finished *finished, unsigned max)
 		return 0;
 	pinioni_port_order(p);
 	epoch_awake(&p->memory.doors->epoch);
+	(void)pinioni_port_lose(p);
 	pinioni_port_drain_ready(p);
 	count = p->harvest_count < max ? p->harvest_count : max;
 	for (unsigned i = 0; i < count; i++) {
@@ -161,6 +166,32 @@ pinion_harvest(pinion_port *given, pinion_finished *finished, unsigned max)
 	return count;
 }
 
+/* Of our own, or the end of a socket that the other process writes. */
+static int
+make_event(const pinion_port *p)
+{
+	int fd, err = 0;
+
+	if (p->is_granted)
+		err = pinioni_attached_event(p->runtime->attached, p->index, &fd);
+	else if ((fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
+		err = -errno;
+	return err != 0 ? err : fd;
+}
+
+/* It was readable, and is not. */
+static void
+drain_event(const pinion_port *p, int fd)
+{
+	uint64_t rung;
+
+	if (!p->is_granted)
+		(void)!read(fd, &rung, sizeof rung); /* empty is fine */
+	else
+		while (recv(fd, &rung, sizeof rung, MSG_DONTWAIT) > 0)
+			continue; /* bounded by what its buffer holds */
+}
+
 int
 pinion_port_fd(pinion_port *given)
 {
@@ -173,10 +204,9 @@ pinion_port_fd(pinion_port *given)
 	/* relaxed: only this thread writes it. */
 	err = atomic_load_explicit(&p->event_fd, memory_order_relaxed);
 	if (err < 0) {
-		err = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		err = make_event(p);
 		/* F */
-		atomic_store_explicit(&p->event_fd, err, memory_order_release);
-		err = err < 0 ? -errno : err;
+		atomic_store_explicit(&p->event_fd, err < 0 ? -1 : err, memory_order_release);
 	}
 	port_leave(shell);
 	return err;
@@ -190,7 +220,6 @@ pinion_port_arm(pinion_port *given)
 	pinion_port *p = port_enter_explicit(given, &shell, &err);
 	struct port_doors *doors;
 	bool something;
-	uint64_t rung;
 	int fd;
 
 	if (p == NULL)
@@ -200,10 +229,11 @@ pinion_port_arm(pinion_port *given)
 	/* relaxed: only this thread writes it. */
 	fd = atomic_load_explicit(&p->event_fd, memory_order_relaxed);
 	if (fd >= 0)
-		(void)!read(fd, &rung, sizeof rung); /* empty is fine */
+		drain_event(p, fd);
 	epoch_awake(&doors->epoch);
 	epoch_announce(&doors->epoch, EPOCH_EVENT);
-	something = p->harvest_count != 0 || !ready_is_empty(p->memory.ready, p->memory.slot_count);
+	something = pinioni_port_lose(p) || p->harvest_count != 0 ||
+	    !ready_is_empty(p->memory.ready, p->memory.slot_count);
 	if (something)
 		epoch_awake(&doors->epoch);
 	port_leave(shell);

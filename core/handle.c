@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/application.h"
+#include "core/attach.h"
 #include "core/thread.h"
 
 static bool
@@ -48,7 +49,7 @@ intern_late(struct pinion_runtime *rt, const struct late_method *want)
 }
 
 pinion_handle
-pinioni_handle_for(
+pinioni_handle_locked(
     struct pinion_runtime *rt, unsigned deployment, const pinion_methods *methods, const char *name)
 {
 	const struct late_method want = { .unknown = (char *)(uintptr_t)name };
@@ -57,9 +58,21 @@ pinioni_handle_for(
 	for (size_t i = 0; i < methods->count; i++)
 		if (strcmp(methods->list[i].name, name) == 0)
 			return handle_make(rt->key, deployment, (unsigned)i, 0);
-	late = intern_late(rt, &want);
+	late = intern_locked(&rt->registry, &want);
 	/* When there are too many: it names none. */
 	return handle_make(rt->key, deployment, METHOD_LATE, late < 0 ? LATE_NONE : (unsigned)late);
+}
+
+pinion_handle
+pinioni_handle_for(
+    struct pinion_runtime *rt, unsigned deployment, const pinion_methods *methods, const char *name)
+{
+	pinion_handle handle;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	handle = pinioni_handle_locked(rt, deployment, methods, name);
+	(void)pthread_mutex_unlock(&rt->lock);
+	return handle;
 }
 
 static pinion_handle
@@ -133,6 +146,17 @@ deployment_named(const struct pinion_runtime *rt, const struct application *a, c
 	return NULL;
 }
 
+static bool
+is_known(pinion_runtime *rt, const char *app)
+{
+	bool is;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	is = pinioni_application_named(rt, app) != NULL;
+	(void)pthread_mutex_unlock(&rt->lock);
+	return is;
+}
+
 int
 pinion_handle_find(
     pinion_runtime *rt, const char *app, const char *deployment, pinion_handle *handle)
@@ -143,6 +167,8 @@ pinion_handle_find(
 
 	if (rt == NULL || app == NULL)
 		return -EINVAL;
+	if (rt->attached != NULL && !is_known(rt, app))
+		(void)!pinioni_attached_renew(rt); /* it may run since; else it is not found */
 	(void)pthread_mutex_lock(&rt->lock);
 	a = pinioni_application_named(rt, app);
 	if (a != NULL && deployment == NULL) {

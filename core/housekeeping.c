@@ -17,7 +17,7 @@
 #include "core/runtime.h"
 #include "core/thread.h"
 
-/* Lane tables that were replaced, and the port that is in none of the new ones. */
+/* Lane tables that were replaced, and a port that is in none of the new ones and that nobody uses any more; NULL: none. */
 struct retired_lanes {
 	struct retired retired;
 	struct lane_table *tables[WORKERS_MAX];
@@ -35,7 +35,7 @@ free_lanes(struct pinion_runtime *rt, struct retired *retired)
 {
 	struct retired_lanes *r = caa_container_of(retired, struct retired_lanes, retired);
 
-	for (unsigned i = 0; i < rt->worker_count; i++)
+	for (unsigned i = 0; i < rt->own_count; i++)
 		if (r->tables[i] != NULL)
 			pinioni_heap_give(&rt->heap, r->tables[i], r->tables[i]->room);
 	if (r->port != NULL)
@@ -64,15 +64,16 @@ changed_table(struct pinion_runtime *rt, const struct lane_table *old, pinion_po
 	return t;
 }
 
-/* All workers' tables, or none. Under the lock. */
+/* All workers' tables, or none. ends: what is removed is destroyed when no worker looks at it any more. Under the lock. */
 static int
-change_tables(struct pinion_runtime *rt, pinion_port *add, pinion_port *remove)
+change_tables(
+    struct pinion_runtime *rt, pinion_port *add, const pinion_port *remove, pinion_port *ends)
 {
 	struct lane_table *fresh[WORKERS_MAX] = { NULL };
 	struct retired_lanes *r = pinioni_heap_take(&rt->heap, sizeof *r);
 	int err = r == NULL ? -ENOMEM : 0;
 
-	for (unsigned i = 0; i < rt->worker_count && err == 0; i++) {
+	for (unsigned i = 0; i < rt->own_count && err == 0; i++) {
 		/* relaxed: written under the lock that we hold. */
 		fresh[i] = changed_table(rt,
 		    atomic_load_explicit(&rt->workers[i].lanes, memory_order_relaxed), add, remove,
@@ -81,14 +82,14 @@ change_tables(struct pinion_runtime *rt, pinion_port *add, pinion_port *remove)
 			err = -ENOMEM;
 	}
 	if (err != 0) {
-		for (unsigned i = 0; i < rt->worker_count && fresh[i] != NULL; i++)
+		for (unsigned i = 0; i < rt->own_count && fresh[i] != NULL; i++)
 			pinioni_heap_give(&rt->heap, fresh[i], fresh[i]->room);
 		pinioni_heap_give(&rt->heap, r, sizeof *r);
 		return err;
 	}
 	*r = (struct retired_lanes){ .retired = { .runtime = rt, .free = free_lanes },
-		.port = remove };
-	for (unsigned i = 0; i < rt->worker_count; i++) {
+		.port = ends };
+	for (unsigned i = 0; i < rt->own_count; i++) {
 		/* L; what comes back was put there under the lock that we hold. */
 		r->tables[i] =
 		    atomic_exchange_explicit(&rt->workers[i].lanes, fresh[i], memory_order_release);
@@ -100,7 +101,13 @@ change_tables(struct pinion_runtime *rt, pinion_port *add, pinion_port *remove)
 int
 pinioni_lanes_add(struct pinion_runtime *rt, pinion_port *port)
 {
-	return change_tables(rt, port, NULL);
+	return change_tables(rt, port, NULL, NULL);
+}
+
+int
+pinioni_lanes_remove(struct pinion_runtime *rt, const pinion_port *port)
+{
+	return change_tables(rt, NULL, port, NULL);
 }
 
 /* ---- closing -------------------------------------------------------------------------------- */
@@ -132,7 +139,12 @@ take_down(struct pinion_runtime *rt, pinion_port *port)
 	/* relaxed: taking away publishes nothing. Before the grace period begins, or it would not cover
 	 * those who find the port here. */
 	atomic_store_explicit(place, NULL, memory_order_relaxed);
-	if (change_tables(rt, NULL, port) != 0) {
+	if (rt->attached != NULL) {
+		rt->port_count--;
+		pinioni_port_destroy(port); /* its own thread was the only one to look */
+		return true;
+	}
+	if (change_tables(rt, NULL, port, port) != 0) {
 		/* O */
 		atomic_store_explicit(place, port, memory_order_release);
 		return false;

@@ -34,12 +34,41 @@ starve(struct worker *w, struct lane_rx *rx)
 	    pinioni_request_reject_next(w, rx);
 }
 
-/* There is something in it. False: which has to stay there. */
-static bool
+static inline bool
+has_taken(struct worker *w, struct lane_rx *rx, unsigned taken)
+{
+	if (taken == 0)
+		return false;
+	board_count(w->line, COUNT_TAKEN, taken); /* before it looks empty: see runtime.c */
+	lane_settle(rx);
+	w->work += taken;
+	return true;
+}
+
+/* The same as below of what another process writes. Apart, so that our own are not asked each time. */
+__attribute__((noinline)) static bool
+empty_guarded_lane(struct worker *w, struct lane_rx *rx)
+{
+	unsigned taken = 0;
+
+	do {
+		if (pinioni_request_take_guarded(w, rx))
+			w->starved_since = 0;
+		else if (!starve(w, rx))
+			break;
+		taken++;
+	} while (taken < LANE_BURST && lane_peek(rx) != NULL);
+	return has_taken(w, rx, taken);
+}
+
+/* There is something in it. False: which has to stay there. Not inline: in most looks there is nothing. */
+__attribute__((noinline)) static bool
 empty_lane(struct worker *w, struct lane_rx *rx)
 {
 	unsigned taken = 0;
 
+	if (rx->guarded != 0)
+		return empty_guarded_lane(w, rx);
 	do {
 		if (pinioni_request_take(w, rx))
 			w->starved_since = 0;
@@ -47,12 +76,7 @@ empty_lane(struct worker *w, struct lane_rx *rx)
 			break;
 		taken++;
 	} while (taken < LANE_BURST && lane_peek(rx) != NULL);
-	if (taken == 0)
-		return false;
-	board_count(w->line, COUNT_TAKEN, taken); /* before it looks empty: see runtime.c */
-	lane_settle(rx);
-	w->work += taken;
-	return true;
+	return has_taken(w, rx, taken);
 }
 
 /* False: nothing was taken. */

@@ -33,7 +33,8 @@ enum {
 	IDLE_TURNS = 1000, /* of a driver that waits within a time, while its clock stands */
 	LOOK_IDLE =
 	    4096, /* idle turns, until placeholders are looked at: their calls may have failed elsewhere */
-	STARVED_MS = 1000, /* without memory for a call, before it fails */
+	TORN_LOOKS = 100000, /* at a directory that is being written, a millisecond and more */
+	STARVED_MS = 1000,   /* without memory for a call, before it fails */
 
 	TRIAL_MS = 3,        /* for each side: six times what it takes under one L3 */
 	TRIAL_HOMES = 16,    /* pairs of lines: batches at each pace */
@@ -68,8 +69,13 @@ enum {
 	YIELD_US = 1,       /* before a yielding waiter yields */
 	YIELD_MAX_US = 100, /* before it sleeps: twice what a sleep costs (docs/design/sleep.md) */
 	PACE_LOOKS = 16,    /* to the next look at the clock, at a pace that reads none */
-	SLEEP_MAX_MS = 100, /* bounds the harm of a lost wake-up */
-	PARKED_SLEEP_MS = 1 /* surplus looks for an idle sibling: nobody rings for that */
+	ATTACH_WAIT_MS = 5000,  /* for another process's answer: it may be stopped, or starting */
+	ATTACH_ARENA = 1 << 20, /* bytes of a client's port, all committed when it is made */
+	CLIENTS_MAX = 256,      /* processes attached at once */
+	CLIENT_PORTS_MAX = 128, /* of each */
+	VIOLATIONS_MAX = 16,    /* messages that make no sense, before a client is detached */
+	SLEEP_MAX_MS = 100,     /* bounds the harm of a lost wake-up */
+	PARKED_SLEEP_MS = 1     /* surplus looks for an idle sibling: nobody rings for that */
 };
 
 #endif

@@ -75,10 +75,34 @@ typedef struct pinion_start_options {
 	pinion_clock clock; /* for every time a user can see; pinion_clock_monotonic() */
 	pinion_log_fn *log; /* NULL: silent */
 	void *log_arg;
+	/* Other processes may attach by this name: 1 to 47 letters, digits, - and _. NULL: none may. */
+	const char *listen;
+	const char *listen_group; /* a group whose members may, beside our own user; NULL: none */
 } pinion_start_options;
 
-/* -EINVAL, -ENOMEM, -EAGAIN (no threads), -EMFILE; diag names the culprit. */
+/* -EINVAL, -ENOMEM, -EAGAIN (no threads), -EMFILE; of .listen: -EADDRINUSE (the name is taken), -EACCES (the runtime folder
+ * is not ours alone); diag names the culprit. */
 int pinion_start_with(const pinion_start_options *options) PINION_MUST_CHECK;
+
+typedef struct pinion_attach_options {
+	pinion_runtime **runtime;
+	const char *name; /* that the other process listens by */
+	struct pinion_only_named *only_named_;
+	size_t size_;
+	pinion_diag *diag;
+	const char *idle; /* of who waits here, as of pinion_start; "adaptive" */
+	int64_t
+	    arena_bytes; /* payload per port, a power of two, 256 KiB up to what the other has; 1 MiB; taken at once */
+	pinion_log_fn *log; /* NULL: silent */
+	void *log_arg;
+} pinion_attach_options;
+/* A part in a runtime of another process: its applications can be called from here, by the threads of this process, as by
+ * its own. Nothing runs here: pinion_run, pinion_scale, pinion_task refuse; references are read where they were made. When
+ * the other process ends, calls end with -EOWNERDEAD, those under way too. pinion_stop leaves: what is under way is
+ * canceled over there. Attached twice, it is left twice. -ENOENT: nobody listens by that name; -EACCES: not to us; -EPROTO:
+ * another build; -EUSERS: 256 processes have attached; -EBADMSG: nonsense; -ETIMEDOUT: no answer; -EINVAL: this process
+ * itself, or an option. A forked child has no part in it. */
+int pinion_attach_with(const pinion_attach_options *options) PINION_MUST_CHECK;
 
 /* Lets outstanding calls finish for drain_ns, ends the rest with -ECANCELED, runs deinit, joins all
  * threads and unmaps everything. Waits for handlers that run, however long: none can be killed. Handles
@@ -342,7 +366,7 @@ pinion_ref pinion_response_ref(pinion_response response);
 int pinion_response_keep(pinion_response response) PINION_MUST_CHECK;
 void pinion_ref_release(pinion_ref ref);
 /* Waits and reads. A str or bytes view is good until the calling request ends, or, outside of one,
- * until this thread's next pinion_ref_get. -ESTALE (released, given back), -EINVAL (another kind, or not made
+ * until this thread's next pinion_ref_get. -EACCES: of another process's call; -ESTALE (released, given back), -EINVAL (another kind, or not made
  * by pinion_response_ref) or the call's error. */
 int pinion_ref_get_into(pinion_ref ref, pinion_into into) PINION_MUST_CHECK;
 
@@ -430,7 +454,7 @@ typedef struct pinion_finished {
 /* Finished tagged calls, at most `max`, in order of completion; never waits. Each is still to be read
  * and released; one that was released before is left out. Of a tagged stream: it can be read. */
 unsigned pinion_harvest(pinion_port *port, pinion_finished *finished, unsigned max);
-/* An eventfd that becomes readable when a tagged call of an armed port ends. Made at first use. */
+/* A descriptor that becomes readable when a tagged call of an armed port ends. Made at first use. */
 int pinion_port_fd(pinion_port *port) PINION_MUST_CHECK;
 /* Before sleeping in an event loop. True: something is there already, harvest first. A wait disarms. */
 bool pinion_port_arm(pinion_port *port) PINION_MUST_CHECK;

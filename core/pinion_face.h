@@ -141,6 +141,10 @@ pinion_args_of(const pinion_value *values, uint64_t signature, uint32_t count)
 	return (pinion_args){ values, signature, count };
 }
 
+/* pinion_attach(&rt, "name", .diag = &diag) */
+#define pinion_attach(runtime_, ...) \
+	pinion_attach_with(&(const pinion_attach_options){ \
+	    .size_ = sizeof(pinion_attach_options), .runtime = (runtime_), .name = __VA_ARGS__ })
 #define pinion_start(...) \
 	pinion_start_with(&(const pinion_start_options){ \
 	    .size_ = sizeof(pinion_start_options), .runtime = __VA_ARGS__ })

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/port.c - making a port, and what its owner does with slots and lanes.
+ * core/port.c - what a port's owner does with slots and lanes.
  */
 #include "core/port.h"
 
@@ -8,260 +8,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/cancel.h"
-#include "core/grant.h"
 #include "core/runtime.h"
 #include "core/stream.h"
 #include "core/thread.h"
 #include "shm/bell.h"
 #include "shm/doorbell.h"
 #include "shm/ready.h"
-
-/* Private arrays of a port, one after the other in one mapping. */
-static void *
-table(unsigned char **at, size_t bytes)
-{
-	void *p = *at;
-
-	if (p != NULL)
-		*at += segment_round_up(bytes, PINION_LINE);
-	return p;
-}
-
-/* A foreign thread makes its port itself: its memory is on its node without asking. */
-static int
-node_of(const pinion_port *p)
-{
-	return p->worker != NULL && p->runtime->node_count > 1 ? p->worker->node : HEAP_ANY_NODE;
-}
-
-static struct heap *
-heap_of(struct pinion_runtime *rt, const struct worker *worker)
-{
-	return worker != NULL ? worker->heap : &rt->heap;
-}
-
-static size_t
-tables_size(uint32_t slots)
-{
-	return 16 * PINION_LINE + slots * (sizeof(struct slot_note) + 2 * sizeof(uint16_t)) +
-	    DIRECTORY_DEPLOYMENTS * sizeof(struct directory_copy) +
-	    DIRECTORY_REPLICAS * (sizeof(uint16_t) + sizeof(uint32_t)) +
-	    FAILURES * sizeof(struct failure) + WORKERS_MAX * sizeof(struct lane_rx) +
-	    slots * (sizeof(struct harvested) + sizeof(struct loan) + sizeof(struct ring_rx));
-}
-
-static int
-make_tables(pinion_port *p)
-{
-	uint32_t slots = p->runtime->slots;
-	unsigned char *at;
-
-	p->tables_size = tables_size(slots);
-	p->tables =
-	    mmap(NULL, p->tables_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p->tables == MAP_FAILED) {
-		p->tables = NULL;
-		return -ENOMEM;
-	}
-	pinioni_grant_bind(p->runtime, p->tables, p->tables_size, node_of(p));
-	at = p->tables;
-	p->notes = table(&at, slots * sizeof *p->notes);
-	p->free = table(&at, slots * sizeof *p->free);
-	p->zombies = table(&at, slots * sizeof *p->zombies);
-	p->routes = table(&at, DIRECTORY_DEPLOYMENTS * sizeof *p->routes);
-	p->replica_worker = table(&at, DIRECTORY_REPLICAS * sizeof *p->replica_worker);
-	p->inflight = table(&at, DIRECTORY_REPLICAS * sizeof *p->inflight);
-	p->failures = table(&at, FAILURES * sizeof *p->failures);
-	p->rx = table(&at, WORKERS_MAX * sizeof *p->rx);
-	p->harvest = table(&at, slots * sizeof *p->harvest);
-	p->loans = table(&at, slots * sizeof *p->loans);
-	p->streams = table(&at, slots * sizeof *p->streams);
-	p->loan_room = slots;
-	p->directory_version = UINT64_MAX;
-	return 0;
-}
-
-/* A start that no earlier port of that number had: stale references stay stale. */
-static uint64_t
-random_start(void)
-{
-	uint64_t x = clock_ticks();
-
-	(void)!getrandom(&x, sizeof x, GRND_NONBLOCK); /* else the ticks serve */
-	return x & (GENERATION_MASK >> 1);
-}
-
-static void
-fill_notes(pinion_port *p, uint64_t generation)
-{
-	uint32_t slots = p->memory.slot_count;
-
-	for (uint32_t i = 0; i < slots; i++) {
-		p->notes[i].generation = generation;
-		p->notes[i].replica = REPLICA_NONE;
-		p->free[i] = (uint16_t)(slots - 1 - i);
-	}
-	p->free_count = slots;
-}
-
-/* Lanes of whole pages can lie apart: each with its consumer, who polls it. */
-static bool
-lanes_lie_apart(const pinion_port *p)
-{
-	size_t lane = p->runtime->lane_cells * sizeof(struct cell);
-
-	return p->runtime->node_count > 1 && lane % (size_t)sysconf(_SC_PAGESIZE) == 0;
-}
-
-static void
-each_lane(pinion_port *p,
-    void (*visit)(struct pinion_runtime *rt, const void *at, size_t length, int node))
-{
-	struct pinion_runtime *rt = p->runtime;
-
-	for (uint32_t i = 0; i < rt->worker_count; i++)
-		visit(rt, lane_memory_cells(&p->lanes, i), rt->lane_cells * sizeof(struct cell),
-		    rt->workers[i].node);
-}
-
-static void
-bind_lanes(pinion_port *p)
-{
-	const struct segment *s = &p->lanes.segment;
-
-	pinioni_grant_bind(p->runtime, s->base, s->size, node_of(p));
-	if (lanes_lie_apart(p))
-		each_lane(p, pinioni_grant_bind);
-}
-
-static void
-verify_memory(pinion_port *p)
-{
-	const struct segment *s = &p->memory.segment;
-
-	pinioni_grant_verify(p->runtime, s->base, s->size, node_of(p));
-	s = &p->lanes.segment;
-	if (lanes_lie_apart(p))
-		each_lane(p, pinioni_grant_verify);
-	else
-		pinioni_grant_verify(p->runtime, s->base, s->size, node_of(p));
-}
-
-static int
-make_lanes(pinion_port *p)
-{
-	struct pinion_runtime *rt = p->runtime;
-	uint64_t first = random_start() >> 8;
-	int err =
-	    pinioni_lane_memory_map(&p->lanes, "pinion-lanes", rt->worker_count, rt->lane_cells);
-
-	if (err != 0)
-		return err;
-	bind_lanes(p);
-	err = pinioni_lane_memory_publish(&p->lanes, first);
-	if (err != 0)
-		return err;
-	for (uint32_t i = 0; i < rt->worker_count; i++) {
-		struct cell *cells = lane_memory_cells(&p->lanes, i);
-
-		lane_tx_init(
-		    &p->tx[i], cells, rt->lane_cells, lane_memory_head(&p->lanes, i), first);
-		lane_rx_init(
-		    &p->rx[i], cells, rt->lane_cells, lane_memory_head(&p->lanes, i), first);
-	}
-	return 0;
-}
-
-/* All of the arena at once. -ENOSPC, -ENOMEM: touching what the machine has not would kill. */
-static int
-prefault(pinion_port *p)
-{
-	struct segment *s = &p->memory.segment;
-	int err = pinioni_segment_commit(s, 0, s->size);
-
-	if (err != 0)
-		return err;
-	/* Without the right to lock, the pages are touched all the same. */
-	pinioni_grant_lock(p->runtime, pinioni_segment_prefault(s, 0, s->size));
-	s = &p->lanes.segment;
-	pinioni_grant_lock(p->runtime, pinioni_segment_prefault(s, 0, s->size));
-	pinioni_grant_lock(p->runtime, mlock(p->tables, p->tables_size) == 0 ? 0 : -errno);
-	return 0;
-}
-
-static int
-make_memory(pinion_port *p)
-{
-	struct pinion_runtime *rt = p->runtime;
-	uint64_t generation = random_start();
-	int err = pinioni_port_memory_map(
-	    &p->memory, "pinion-port", rt->slots, rt->arena_bytes, rt->huge_pages);
-
-	if (err != 0)
-		return err;
-	pinioni_grant_bind(rt, p->memory.segment.base, p->memory.segment.size, node_of(p));
-	err = pinioni_port_memory_publish(&p->memory, generation);
-	if (err == 0)
-		err = pinioni_arena_init(
-		    &p->arena, &p->memory.segment, p->memory.arena_base, p->memory.arena_size);
-	if (err == 0)
-		err = make_tables(p);
-	if (err == 0)
-		err = make_lanes(p);
-	if (err != 0)
-		return err;
-	fill_notes(p, generation);
-	if (rt->prefault)
-		err = prefault(p);
-	pinioni_grant_pages(rt, &p->memory.segment);
-	verify_memory(p);
-	return err;
-}
-
-int
-pinioni_port_create(struct pinion_runtime *rt, struct worker *worker, pinion_port **out)
-{
-	pinion_port *p = pinioni_heap_take(heap_of(rt, worker), sizeof *p);
-	int err;
-
-	*out = NULL;
-	if (p == NULL)
-		return -ENOMEM;
-	p->runtime = rt;
-	p->worker = worker;
-	atomic_init(&p->event_fd, -1);
-	p->memory.segment = SEGMENT_UNUSED;
-	p->lanes.segment = SEGMENT_UNUSED;
-	err = make_memory(p);
-	if (err != 0) {
-		pinioni_port_destroy(p);
-		return err;
-	}
-	*out = p;
-	return 0;
-}
-
-void
-pinioni_port_destroy(pinion_port *p)
-{
-	/* relaxed: nobody else has the port any more. */
-	int fd = atomic_load_explicit(&p->event_fd, memory_order_relaxed);
-
-	if (fd >= 0)
-		(void)close(fd); /* nothing could be done about it */
-	if (p->tables != NULL)
-		(void)munmap(p->tables, p->tables_size); /* our own mapping: cannot fail */
-	pinioni_arena_deinit(&p->arena);
-	lane_memory_unmap(&p->lanes);
-	port_memory_unmap(&p->memory);
-	pinioni_heap_give(heap_of(p->runtime, p->worker), p, sizeof *p);
-}
 
 /* ---- slots ---------------------------------------------------------------------------------- */
 
@@ -361,7 +117,9 @@ loan_is_over(const pinion_port *p, const struct loan *loan)
 {
 	const pinion_port *other = runtime_port(p->runtime, loan->port);
 
-	/* A port is taken down only when all its slots are DONE. */
+	if (other == NULL)
+		other = runtime_buried(p->runtime, loan->port);
+	/* A port is taken down only when all its slots are DONE, or nothing is left that names it. */
 	return other == NULL || loan->slot >= other->memory.slot_count ||
 	    slot_look(&other->memory.slots[loan->slot], loan->generation) != SLOT_IS_PENDING;
 }
@@ -415,6 +173,7 @@ sweep_zombies(pinion_port *p)
 void
 pinioni_port_sweep(pinion_port *p)
 {
+	(void)pinioni_port_lose(p);
 	if (p->has_uncanceled)
 		pinioni_cancel_again(p);
 	if (p->loan_count != 0)
@@ -451,6 +210,8 @@ pinioni_port_is_quiet(pinion_port *p)
 	pinioni_port_sweep(p);
 	if (port_taken(p) != 0 || p->loan_count != 0)
 		return false;
+	if (p->is_lost)
+		return true;
 	for (uint32_t i = 0; i < p->runtime->worker_count; i++)
 		if (!lane_tx_is_empty(&p->tx[i]))
 			return false;
@@ -557,18 +318,26 @@ pinioni_port_ring(pinion_port *p)
 	struct port_doors *doors = p->memory.doors;
 	uint64_t epoch = epoch_look(&doors->epoch);
 	uint64_t one = 1;
+	int fd;
 
-	/* F, in the write: who sleeps there has made it before. */
-	if (epoch_is_asleep(epoch) && bell_ring(&doors->bell, epoch))
-		(void)!write(atomic_load_explicit(&p->event_fd, memory_order_acquire), &one,
-		    sizeof one); /* full: it is readable already */
+	if (!epoch_is_asleep(epoch) || !bell_ring(&doors->bell, epoch))
+		return;
+	/* F: who sleeps there has made it before. */
+	fd = atomic_load_explicit(&p->event_fd, memory_order_acquire);
+	/* Full: it is readable already. A guest's is a socket, whose other end it has: nothing that it does there makes this
+	 * wait. */
+	if (p->is_guest)
+		(void)!send(fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	else
+		(void)!write(fd, &one, sizeof one);
 }
 
 void
 pinioni_port_renew_routes(pinion_port *p)
 {
-	/* Ended by the writer, who waits for nobody; a torn copy is tried again. */
-	while (!copy_directory(p))
+	/* Ended by the writer, who waits for nobody; a torn copy is tried again. One who died in between leaves it torn: then
+	 * what was copied before serves. */
+	for (unsigned i = 0; i < TORN_LOOKS && !copy_directory(p); i++)
 		continue;
 }
 

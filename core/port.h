@@ -20,7 +20,7 @@
  *           slots are DONE and its lanes are empty, after a grace period.
  *
  * Edges     (release -> acquire: what becomes safe)
- *   O  runtime.ports[i]  open -> find   the port and its memory may be used
+ *   O  runtime.ports[i], buried[i]   open, bury -> find   the port and its memory may be used
  *   F  event_fd          fd -> ring     the descriptor may be written
  */
 #ifndef PINION_CORE_PORT_H
@@ -121,6 +121,9 @@ struct pinion_port {
 	uint32_t word; /* names it in responses: runtime 8 | its generation 8 | index 16 */
 	bool closing;
 	bool has_uncanceled; /* MARK_UNCANCELED, on some note */
+	bool is_guest;       /* another process's, whose calls are run here: it has no notes */
+	bool is_granted;     /* our own, whose calls are run in another process, */
+	bool is_lost;        /* which has ended: nothing of it is pending any more */
 	struct port_memory memory;
 	struct arena arena;
 	struct lane_memory lanes;
@@ -162,8 +165,9 @@ struct pinion_port {
 	uint32_t harvest_count;
 	_Atomic int event_fd; /* W owner, once  R workers   edge F */
 	uint64_t sleeps, rescued;
-	_Atomic uint32_t visitors; /* W under the runtime's lock: others copying from it */
-	struct pinion_port *next;  /* to be taken down */
+	_Atomic uint32_t visitors;   /* W under the runtime's lock: others copying from it */
+	_Atomic uint32_t violations; /* of a guest: messages that made no sense. W workers */
+	struct pinion_port *next;    /* to be taken down */
 };
 
 /* A port for this thread. 0 or -errno, then nothing is left. worker: NULL for a foreign thread. */
@@ -175,6 +179,9 @@ void pinioni_port_destroy(pinion_port *port);
 void pinioni_port_abandon(pinion_port *port);
 /* True when nothing of it is in use any more. */
 bool pinioni_port_is_quiet(pinion_port *port);
+
+/* Of a runtime that was attached to, and is lost or left: what is pending ends, with -EOWNERDEAD or -ECANCELED. True: it was. */
+bool pinioni_port_lose(pinion_port *port);
 
 /* A slot and its next generation, or NULL: none free now. */
 struct slot_note *pinioni_port_take_slot(pinion_port *port);

@@ -30,7 +30,7 @@ on_grace(struct rcu_head *head)
 
 	/* E */
 	(void)atomic_load_explicit(&r->sent, memory_order_acquire);
-	for (unsigned i = 0; i < r->runtime->worker_count; i++)
+	for (unsigned i = 0; i < r->runtime->own_count; i++)
 		rcu_settled(&r->runtime->workers[i].quiet);
 	r->free(r->runtime, r);
 }

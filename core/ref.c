@@ -231,7 +231,9 @@ pinion_ref_get_into(pinion_ref ref, pinion_into into)
 	if (port == NULL)
 		return err;
 	owner = at_hand(port, ref);
-	if (owner != NULL) {
+	if (owner == NULL && port->is_granted && (ref.port & 0xffff) != port->index) {
+		err = -EACCES; /* its port is not here */
+	} else if (owner != NULL) {
 		err = copy_out(port, owner, ref.slot, generation, into);
 	} else if ((owner = visit(port->runtime, ref)) != NULL) {
 		err = await(port, &owner->memory.slots[ref.slot], generation);

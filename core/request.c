@@ -11,6 +11,7 @@
 #include "core/call.h"
 #include "core/cancel.h"
 #include "core/custody.h"
+#include "core/guard.h"
 #include "core/piped.h"
 #include "core/record.h"
 #include "core/runtime.h"
@@ -362,7 +363,7 @@ take_other(struct worker *w, struct lane_rx *lane)
 	if (m.kind != MESSAGE_ANSWERED && m.kind != MESSAGE_CANCEL)
 		return false;
 	lane_skip(lane);
-	return accept_other(w, &m);
+	return (lane->guarded != 0 && !pinioni_guard_admits(w, lane, &m)) || accept_other(w, &m);
 }
 
 bool
@@ -374,6 +375,21 @@ pinioni_request_take(struct worker *w, struct lane_rx *lane)
 		return take_other(w, lane);
 	lane_take(lane, &r->message);
 	admit(w, r, lane);
+	return true;
+}
+
+bool
+pinioni_request_take_guarded(struct worker *w, struct lane_rx *lane)
+{
+	struct pinion_request *r = worker_take_request(w);
+
+	if (r == NULL)
+		return take_other(w, lane);
+	lane_take(lane, &r->message);
+	if (pinioni_guard_admits(w, lane, &r->message))
+		admit(w, r, lane);
+	else
+		worker_give_request(w, r);
 	return true;
 }
 
@@ -390,7 +406,10 @@ pinioni_request_take_call(struct worker *w, struct lane_rx *lane)
 		return false;
 	}
 	lane_skip(lane);
-	admit(w, r, lane);
+	if (lane->guarded != 0 && !pinioni_guard_admits(w, lane, &r->message))
+		worker_give_request(w, r);
+	else
+		admit(w, r, lane);
 	return true;
 }
 
@@ -421,7 +440,8 @@ pinioni_request_reject_next(struct worker *w, struct lane_rx *lane)
 	struct message m;
 
 	lane_copy(lane, &m);
-	if (!pinioni_request_reject(w, &m))
+	if ((lane->guarded == 0 || pinioni_guard_admits(w, lane, &m)) &&
+	    !pinioni_request_reject(w, &m))
 		return false;
 	lane_skip(lane);
 	return true;

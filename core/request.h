@@ -148,7 +148,9 @@ request_generation(const struct pinion_request *r)
 
 /* Takes the lane's next message into custody; starts nothing. False: it stays there, for want of memory. */
 bool pinioni_request_take(struct worker *w, struct lane_rx *lane);
-/* The same if it is a call. An answer would complete a request, which looks at its lane again: they would nest. */
+/* The same of a lane that another process writes. */
+bool pinioni_request_take_guarded(struct worker *w, struct lane_rx *lane) __attribute__((noinline));
+/* The same as the first if it is a call, whoever writes the lane. An answer would complete a request, which looks at its lane again: they would nest. */
 bool pinioni_request_take_call(struct worker *w, struct lane_rx *lane);
 /* The same of a message that lies elsewhere; for want of memory the call fails. */
 void pinioni_request_accept(struct worker *w, const struct message *m);
@@ -195,6 +197,9 @@ struct failing pinioni_request_failing(
     const struct pinion_request *r, enum pinion_origin origin, const char *text);
 /* Where a result longer than a slot goes. NULL: the caller reserved less. */
 void *pinioni_request_place(const struct pinion_request *r, uint32_t length);
+/* A message that another process sent, and that makes no sense: -EBADMSG. */
+void pinioni_request_refuse(struct worker *w, pinion_port *port, const struct message *m)
+    __attribute__((cold));
 /* A relayed call is there. */
 void pinioni_request_relay(struct pinion_request *r, uint16_t slot);
 

@@ -61,6 +61,8 @@ wait_foreign(pinion_port *port, const pinion_response *r, unsigned count, uint64
 		uint64_t past = limit_ns == UINT64_MAX ? 0 : clock_now(&rt->clock) - started_ns;
 		uint64_t nap = (uint64_t)SLEEP_MAX_MS * 1000000;
 
+		if (pinioni_port_lose(port) && port_find_done(port, r, count) >= 0)
+			continue;
 		if (past > limit_ns || limit_ns == 0)
 			return -EAGAIN;
 		if (port->has_uncanceled)

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/attach.h"
+#include "core/door.h"
 #include "core/thread.h"
 #include "shm/futex.h"
 
@@ -40,6 +42,33 @@ pinioni_refuse(pinion_diag *diag, int err, const char *format, ...)
 	(void)vsnprintf(diag->text, sizeof diag->text, format, list); /* cut short: fine */
 	va_end(list);
 	return err;
+}
+
+struct pinion_runtime *
+pinioni_runtime_new(void)
+{
+	struct pinion_runtime *rt = pinioni_lines_take(sizeof *rt);
+
+	if (rt == NULL)
+		return NULL;
+	pinioni_heap_init(&rt->heap, HEAP_ANY_NODE);
+	rt->board.segment = rt->board.bell_segment = rt->directory.segment = SEGMENT_UNUSED;
+	(void)pthread_mutex_init(&rt->lock, NULL);
+	(void)pthread_mutex_init(&rt->run_lock, NULL);
+	(void)pthread_cond_init(&rt->keeper_cond, NULL);
+	return rt;
+}
+
+void
+pinioni_runtime_free(struct pinion_runtime *rt)
+{
+	for (unsigned i = 0; i < rt->node_heap_count; i++)
+		pinioni_heap_deinit(&rt->node_heaps[i]);
+	pinioni_heap_deinit(&rt->heap);
+	(void)pthread_cond_destroy(&rt->keeper_cond);
+	(void)pthread_mutex_destroy(&rt->run_lock);
+	(void)pthread_mutex_destroy(&rt->lock);
+	free(rt);
 }
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -182,7 +211,7 @@ place_workers(struct pinion_runtime *rt, const pinion_start_options *o)
 	/* relaxed: there are no other threads yet. */
 	atomic_store_explicit(
 	    &rt->pace, pace == PACE_AUTO ? PACE_CLOCK : pace, memory_order_relaxed);
-	rt->worker_count = plan.worker_count;
+	rt->worker_count = rt->own_count = plan.worker_count;
 	rt->node_count = plan.node_count;
 	rt->workers = pinioni_heap_take(&rt->heap, rt->worker_count * sizeof *rt->workers);
 	if (rt->workers == NULL)
@@ -216,6 +245,9 @@ read_options(struct pinion_runtime *rt, const pinion_start_options *o)
 	rt->huge_pages = o->huge_pages;
 	rt->clock = pinioni_clock_of(o->clock);
 	rt->clock_is_time = pinioni_clock_is_time(&rt->clock);
+	if (o->listen != NULL && !rt->clock_is_time)
+		return pinioni_refuse(o->diag, -EINVAL,
+		    "listen: others cannot read a clock that is this program's own");
 	rt->ticks_us = pinioni_clock_ticks_us();
 	rt->log = o->log;
 	rt->log_arg = o->log_arg;
@@ -283,6 +315,7 @@ make_worker(struct pinion_runtime *rt, unsigned i)
 	/* relaxed: for people. */
 	atomic_store_explicit(&w->line->mode, rt->mode, memory_order_relaxed);
 	atomic_store_explicit(&w->line->cpu, BOARD_CPU_ANY, memory_order_relaxed);
+	atomic_store_explicit(&w->line->node, (uint32_t)w->node, memory_order_relaxed);
 	err = pinioni_port_create(rt, w, &w->port);
 	if (err != 0)
 		return err;
@@ -342,15 +375,17 @@ bring_up(struct pinion_runtime *rt, const pinion_start_options *o)
 	err = start_threads(rt);
 	if (err != 0)
 		return pinioni_refuse(o->diag, err, "no threads: %s", strerror(-err));
-	err = pinioni_runtimes_add(rt);
+	err = pinioni_runtimes_add(rt, 0);
 	if (err != 0)
 		return pinioni_refuse(
 		    o->diag, err, "more than %d runtimes in one process", RUNTIMES_MAX);
 	rt->is_listed = true;
 	for (unsigned i = 0; i < rt->worker_count; i++)
-		rt->workers[i].port->word = port_word_make(rt, i);
+		rt->workers[i].port->word = port_word_make(rt->key, i);
 	err = pinioni_deploy_tasks(rt);
-	return err != 0 ? pinioni_refuse(o->diag, err, "no task workers: %s", strerror(-err)) : 0;
+	if (err != 0)
+		return pinioni_refuse(o->diag, err, "no task workers: %s", strerror(-err));
+	return o->listen == NULL ? 0 : pinioni_door_open(rt, o->listen, o->listen_group, o->diag);
 }
 
 static void
@@ -361,7 +396,7 @@ take_apart(struct pinion_runtime *rt)
 		pinioni_runtimes_remove(rt);
 	/* relaxed: nothing is written that its readers read before they are joined. */
 	atomic_store_explicit(&rt->phase, RUNTIME_STOPPED, memory_order_relaxed);
-	for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++) {
+	for (unsigned i = 0; rt->workers != NULL && i < rt->own_count; i++) {
 		struct worker *w = &rt->workers[i];
 
 		if (!w->has_thread)
@@ -371,7 +406,7 @@ take_apart(struct pinion_runtime *rt)
 	}
 	pinioni_keeper_stop(rt);
 	pinioni_reclaim_stop(&rt->reclaimer);
-	for (unsigned i = 0; rt->workers != NULL && i < rt->worker_count; i++) {
+	for (unsigned i = 0; rt->workers != NULL && i < rt->own_count; i++) {
 		struct worker *w = &rt->workers[i];
 
 		if (w->runtime == NULL)
@@ -388,14 +423,8 @@ take_apart(struct pinion_runtime *rt)
 	pinioni_applications_free(rt);
 	pinioni_directory_destroy(&rt->directory);
 	pinioni_board_destroy(&rt->board);
-	pinioni_heap_give(&rt->heap, rt->workers, rt->worker_count * sizeof *rt->workers);
-	for (unsigned i = 0; i < rt->node_heap_count; i++)
-		pinioni_heap_deinit(&rt->node_heaps[i]);
-	pinioni_heap_deinit(&rt->heap);
-	(void)pthread_cond_destroy(&rt->keeper_cond);
-	(void)pthread_mutex_destroy(&rt->run_lock);
-	(void)pthread_mutex_destroy(&rt->lock);
-	free(rt);
+	pinioni_heap_give(&rt->heap, rt->workers, rt->own_count * sizeof *rt->workers);
+	pinioni_runtime_free(rt);
 }
 
 int
@@ -409,14 +438,9 @@ pinion_start_with(const pinion_start_options *o)
 	if (o->runtime == NULL)
 		return pinioni_refuse(o->diag, -EINVAL, "runtime is NULL");
 	*o->runtime = NULL;
-	rt = pinioni_lines_take(sizeof *rt);
+	rt = pinioni_runtime_new();
 	if (rt == NULL)
 		return pinioni_refuse(o->diag, -ENOMEM, "no memory");
-	pinioni_heap_init(&rt->heap, HEAP_ANY_NODE);
-	rt->board.segment = rt->board.bell_segment = rt->directory.segment = SEGMENT_UNUSED;
-	(void)pthread_mutex_init(&rt->lock, NULL);
-	(void)pthread_mutex_init(&rt->run_lock, NULL);
-	(void)pthread_cond_init(&rt->keeper_cond, NULL);
 	err = bring_up(rt, o);
 	if (err != 0) {
 		take_apart(rt);
@@ -517,9 +541,15 @@ pinion_stop(pinion_runtime *rt)
 		    rt, "pinion_stop in a handler, for which it would wait: ignored");
 		return;
 	}
+	if (rt->attached != NULL) {
+		pinioni_attached_leave(rt);
+		return;
+	}
 	enter_phase(rt, RUNTIME_DRAINING);
+	pinioni_door_say_stopping(rt->door);
 	(void)wait_until_drained(rt, (uint64_t)rt->drain_ns); /* what is left is canceled */
 	enter_phase(rt, RUNTIME_CANCELING);
+	pinioni_door_empty(rt->door);
 	/* Once more in any case, so that every worker has begun to cancel: a call that passed the check of
 	 * the phase long ago may come now, and no handler may run after its replica's deinit. Ended by the
 	 * handlers that still run: a handler cannot be killed. */
@@ -530,6 +560,7 @@ pinion_stop(pinion_runtime *rt)
 	while (!pinioni_keeper_sweep(rt))
 		if (rt->mode == BOARD_DRIVEN)
 			(void)pinioni_worker_turn(&rt->workers[0]);
+	pinioni_door_close(rt->door);
 	take_apart(rt);
 }
 

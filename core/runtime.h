@@ -3,13 +3,14 @@
  * core/runtime.h - one runtime: its workers, ports, deployments, and the phases of its life.
  *
  *   RUNNING -> DRAINING (no new calls from outside) -> CANCELING (what is left ends) -> STOPPED
+ *   attached: any of these, and -> LOST (nobody answers any more)
  *
  * Threads   `lock` guards ports, registry, applications and the list of ports to take down. The data
  *           path takes it never.
  *
  * Edges     (release -> acquire: what becomes safe)
  *   N  phase   pinion_stop -> everybody   nothing more than the phase itself
- *   (O, of ports[i], is listed in core/port.h)
+ *   (O, of ports[i] and buried[i], is listed in core/port.h)
  */
 #ifndef PINION_CORE_RUNTIME_H
 #define PINION_CORE_RUNTIME_H
@@ -27,7 +28,8 @@ enum runtime_phase {
 	RUNTIME_RUNNING,
 	RUNTIME_DRAINING,
 	RUNTIME_CANCELING,
-	RUNTIME_STOPPED
+	RUNTIME_STOPPED,
+	RUNTIME_LOST /* of one that was attached to: the process whose workers they are has ended */
 };
 
 struct application {
@@ -38,8 +40,8 @@ struct application {
 };
 
 struct pinion_runtime {
-	uint64_t key; /* index << 16 | generation */
-	unsigned index;
+	uint64_t
+	    key; /* a byte << 16 | a number that is not 0; the same in every process that has a part of it */
 	char name[16];
 	_Atomic uint32_t phase;
 	uint32_t mode;         /* enum board_mode */
@@ -64,10 +66,16 @@ struct pinion_runtime {
 	struct heap heap; /* of all that belongs to no worker; and theirs, if there is one node */
 	struct heap node_heaps[WORKERS_MAX];
 	unsigned node_heap_count;
-	unsigned node_count; /* of the cpus that may be used */
-	struct worker *workers;
+	unsigned node_count;    /* of the cpus that may be used */
+	struct worker *workers; /* of this process */
 	unsigned worker_count;
+	unsigned own_count;          /* of these, that are this process's: all, or none */
+	struct attachment *attached; /* to the process whose workers they are; NULL: our own */
+	struct door *door;           /* at which clients knock; NULL: none may */
+	struct catalog *catalogs;    /* of what was attached to */
 	_Atomic(pinion_port *) ports[PORTS_MAX];
+	_Atomic(pinion_port *)
+	    buried[PORTS_MAX]; /* that a client had, and that requests may still name */
 	uint32_t port_count;
 	struct application apps[APPLICATIONS_MAX];
 	uint32_t app_count;
@@ -92,6 +100,15 @@ runtime_port(const struct pinion_runtime *rt, unsigned index)
 		return NULL;
 	/* O */
 	return atomic_load_explicit(&rt->ports[index], memory_order_acquire);
+}
+
+/* The same of one that a client had: nobody finds it any more, and its memory is still there. */
+static inline const pinion_port *
+runtime_buried(const struct pinion_runtime *rt, unsigned index)
+{
+	/* O */
+	return index >= PORTS_MAX ? NULL
+				  : atomic_load_explicit(&rt->buried[index], memory_order_acquire);
 }
 
 static inline enum runtime_phase
@@ -129,6 +146,11 @@ int pinioni_refuse(pinion_diag *diag, int err, const char *format, ...)
 void pinioni_runtime_log(struct pinion_runtime *rt, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 
+/* With nothing in it; NULL: no memory. */
+struct pinion_runtime *pinioni_runtime_new(void);
+/* When nothing is in it any more. */
+void pinioni_runtime_free(struct pinion_runtime *rt);
+
 /* housekeeping.c: the port's thread is done with it. */
 void pinioni_keeper_take(struct pinion_runtime *rt, pinion_port *port);
 /* Takes down what can be; true when nothing is left. Caller holds no lock. */
@@ -137,6 +159,10 @@ int pinioni_keeper_start(struct pinion_runtime *rt) __attribute__((warn_unused_r
 void pinioni_keeper_stop(struct pinion_runtime *rt);
 /* Adds and removes a port's lanes in all workers' tables. Under the lock. */
 int pinioni_lanes_add(struct pinion_runtime *rt, pinion_port *port)
+    __attribute__((warn_unused_result));
+
+/* The same of lanes that are not looked at any more, while what came from there may still run. */
+int pinioni_lanes_remove(struct pinion_runtime *rt, const pinion_port *port)
     __attribute__((warn_unused_result));
 
 /* status.c: under the lock. NULL: none of that name runs. */

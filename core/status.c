@@ -156,7 +156,7 @@ pinion_census_take(pinion_runtime *rt, pinion_census *c)
 {
 	*c = (pinion_census){ .slots = 0 };
 	count_shells(rt, c);
-	for (unsigned i = 0; i < rt->worker_count; i++)
+	for (unsigned i = 0; i < rt->own_count; i++)
 		pinioni_worker_control(&rt->workers[i], count_worker, c);
 	(void)pinioni_keeper_sweep(rt); /* what is not quiet yet is counted */
 	(void)pthread_mutex_lock(&rt->lock);
@@ -194,10 +194,10 @@ pinion_worker_look(pinion_runtime *rt, unsigned worker, pinion_worker_status *s)
 		return rt->worker_count;
 	line = &rt->board.workers[worker];
 	*s = (pinion_worker_status){
-		/* relaxed twice: for people. */
+		/* relaxed three times: for people. */
 		.cpu = (int)atomic_load_explicit(&line->cpu, memory_order_relaxed),
+		.node = (int)atomic_load_explicit(&line->node, memory_order_relaxed),
 		.depth = atomic_load_explicit(&line->depth, memory_order_relaxed),
-		.node = rt->workers[worker].node,
 		.asleep = epoch_is_asleep(epoch_look(&line->epoch)),
 		.started = board_read(line, COUNT_STARTED),
 		.local = board_read(line, COUNT_LOCAL),

@@ -92,6 +92,9 @@ pinioni_task_submit(pinion_port *port, pinion_task_fn *fn, pinion_args args)
 	int index = fn == NULL ? -EINVAL : task_index(port->runtime, fn);
 	struct call_how how = { .function = (uint16_t)index };
 
+	if (port->is_granted)
+		return pinioni_port_fail(port, -EINVAL, &d->methods[0],
+		    "a function of this process cannot run in another");
 	if (index < 0)
 		return pinioni_port_fail(port, index, &d->methods[0], "%s",
 		    fn == NULL ? "the function is NULL" : "too many different functions");

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,8 +18,8 @@
 _Thread_local struct thread_self pinioni_self __attribute__((tls_model("initial-exec")));
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct pinion_runtime *table[RUNTIMES_MAX]; /* W under table_lock */
-static uint16_t generations[RUNTIMES_MAX];         /* W under table_lock */
+static struct pinion_runtime *table[RUNTIMES_MAX]; /* W under table_lock, as */
+static unsigned table_end;                         /* behind which there are none */
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
@@ -32,23 +33,55 @@ register_membarrier(void)
 	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 }
 
-int
-pinioni_runtimes_add(struct pinion_runtime *rt)
+/* Under the lock. word: of responses and references, which have no room for the whole key. */
+static struct pinion_runtime *
+find_word(uint32_t word)
 {
-	int err = -ENOSPC;
+	for (unsigned i = 0; i < table_end; i++)
+		if (table[i] != NULL && port_word_make(table[i]->key, 0) >> 16 == word >> 16)
+			return table[i];
+	return NULL;
+}
+
+/* Others may have a part of it, by this key: so it is drawn from many. Never 0, as of a zeroed handle. */
+static uint64_t
+draw_key(void)
+{
+	uint32_t x = (uint32_t)clock_ticks();
+
+	(void)!getrandom(&x, sizeof x, GRND_NONBLOCK); /* else the ticks serve */
+	return (x & 0xffffff) | 1;
+}
+
+/* Under the lock. */
+static int
+add_locked(struct pinion_runtime *rt, uint64_t key)
+{
+	unsigned at = 0;
+
+	while (at < RUNTIMES_MAX && table[at] != NULL)
+		at++;
+	if (at == RUNTIMES_MAX)
+		return -ENOSPC;
+	rt->key = key != 0 ? key : draw_key();
+	/* Ended after a few: 256 of 32,768 words are taken at most. */
+	while (key == 0 && find_word(port_word_make(rt->key, 0)) != NULL)
+		rt->key = draw_key();
+	if (find_word(port_word_make(rt->key, 0)) != NULL)
+		return -EEXIST;
+	table[at] = rt;
+	if (table_end < at + 1)
+		table_end = at + 1;
+	return 0;
+}
+
+int
+pinioni_runtimes_add(struct pinion_runtime *rt, uint64_t key)
+{
+	int err;
 
 	(void)pthread_mutex_lock(&table_lock);
-	for (unsigned i = 0; i < RUNTIMES_MAX && err != 0; i++)
-		if (table[i] == NULL) {
-			/* Never 0, so that a zeroed handle names no runtime. */
-			generations[i] = (uint16_t)(generations[i] + 1);
-			if (generations[i] == 0)
-				generations[i] = 1;
-			table[i] = rt;
-			rt->index = i;
-			rt->key = (uint64_t)i << 16 | generations[i];
-			err = 0;
-		}
+	err = add_locked(rt, key);
 	(void)pthread_mutex_unlock(&table_lock);
 	register_membarrier(); /* again: a forked child may not have it */
 	return err;
@@ -58,19 +91,19 @@ void
 pinioni_runtimes_remove(struct pinion_runtime *rt)
 {
 	(void)pthread_mutex_lock(&table_lock);
-	table[rt->index] = NULL;
+	for (unsigned i = 0; i < table_end; i++)
+		if (table[i] == rt)
+			table[i] = NULL;
 	(void)pthread_mutex_unlock(&table_lock);
 }
 
 struct pinion_runtime *
 pinioni_runtimes_lock(uint64_t key)
 {
-	struct pinion_runtime *rt;
-
 	(void)pthread_mutex_lock(&table_lock);
-	rt = key >> 16 < RUNTIMES_MAX ? table[key >> 16] : NULL;
-	if (rt != NULL && rt->key == key)
-		return rt;
+	for (unsigned i = 0; i < table_end; i++)
+		if (table[i] != NULL && table[i]->key == key)
+			return table[i];
 	(void)pthread_mutex_unlock(&table_lock);
 	return NULL;
 }
@@ -102,23 +135,39 @@ make_key(void)
 	(void)pthread_key_create(&exit_key, close_all); /* then ports close at stop */
 }
 
-static int
-publish_port(struct pinion_runtime *rt, pinion_port *port)
+/* A number that no port has; PORTS_MAX: there is none. Of one that another process granted: its own. */
+static unsigned
+free_number(const struct pinion_runtime *rt, const pinion_port *port)
 {
+	unsigned i = 0;
+
+	if (port->is_granted)
+		return runtime_port(rt, port->index) == NULL ? port->index : PORTS_MAX;
+	while (i < PORTS_MAX && (runtime_port(rt, i) != NULL || runtime_buried(rt, i) != NULL))
+		i++;
+	return i;
+}
+
+int
+pinioni_port_enter_runtime(struct pinion_runtime *rt, pinion_port *port)
+{
+	unsigned at;
 	int err = -ENOSPC;
 
 	(void)pthread_mutex_lock(&rt->lock);
-	for (unsigned i = 0; i < PORTS_MAX && err == -ENOSPC; i++)
-		if (runtime_port(rt, i) == NULL) {
-			port->index = (uint16_t)i;
-			port->word = port_word_make(rt, i);
-			err = pinioni_lanes_add(rt, port);
-			if (err == 0) {
-				rt->port_count++;
-				/* O */
-				atomic_store_explicit(&rt->ports[i], port, memory_order_release);
-			}
-		}
+	at = free_number(rt, port);
+	if (at < PORTS_MAX) {
+		port->index = (uint16_t)at;
+		port->word = port_word_make(rt->key, at);
+		for (unsigned i = 0; port->is_guest && i < rt->own_count; i++)
+			port->rx[i].guarded = at + 1;
+		err = pinioni_lanes_add(rt, port);
+	}
+	if (err == 0) {
+		rt->port_count++;
+		/* O */
+		atomic_store_explicit(&rt->ports[at], port, memory_order_release);
+	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	return err;
 }
@@ -141,7 +190,7 @@ pinioni_shell_open(uint64_t key, bool is_default, struct port_shell **out)
 	if (err != 0)
 		goto undo_shell;
 	shell->is_default = is_default;
-	err = publish_port(rt, shell->port);
+	err = pinioni_port_enter_runtime(rt, shell->port);
 	if (err != 0) {
 		pinioni_port_destroy(shell->port);
 		goto undo_shell;
@@ -237,8 +286,7 @@ pinioni_port_enter(uint64_t key, struct port_shell **shell, int *err)
 static bool
 shell_is(const struct port_shell *s, uint32_t word)
 {
-	return (uint32_t)(s->runtime_key >> 16) == word >> 24 &&
-	    (s->runtime_key & 0xff) == (word >> 16 & 0xff) && s->index == (word & 0xffff);
+	return port_word_make(s->runtime_key, s->index) == word;
 }
 
 pinion_port *
@@ -262,6 +310,7 @@ pinion_port *
 pinioni_port_enter_token(uint32_t word, struct port_shell **shell, int *err)
 {
 	struct worker *w = thread_worker();
+	const struct pinion_runtime *rt;
 	uint64_t key;
 
 	*shell = NULL;
@@ -269,9 +318,10 @@ pinioni_port_enter_token(uint32_t word, struct port_shell **shell, int *err)
 	if (w != NULL && port_word(w->port) >> 16 == word >> 16)
 		return w->port;
 	(void)pthread_mutex_lock(&table_lock);
-	key = table[word >> 24] == NULL ? UINT64_MAX : table[word >> 24]->key;
+	rt = find_word(word);
+	key = rt == NULL ? 0 : rt->key;
 	(void)pthread_mutex_unlock(&table_lock);
-	if (key == UINT64_MAX || (key & 0xff) != (word >> 16 & 0xff))
+	if (key == 0)
 		return NULL;
 	return port_enter(key, shell, err);
 }

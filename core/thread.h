@@ -52,7 +52,9 @@ thread_worker(void)
 }
 
 /* Table of runtimes. */
-int pinioni_runtimes_add(struct pinion_runtime *rt) __attribute__((warn_unused_result));
+/* key: 0, one of its own. -ENOSPC; -EEXIST: it is there. */
+int pinioni_runtimes_add(struct pinion_runtime *rt, uint64_t key)
+    __attribute__((warn_unused_result));
 void pinioni_runtimes_remove(struct pinion_runtime *rt);
 /* Holds the table's lock until pinioni_runtimes_unlock; NULL: stopped, then nothing is held. */
 struct pinion_runtime *pinioni_runtimes_lock(uint64_t key);
@@ -63,6 +65,9 @@ pinion_port *pinioni_port_enter(uint64_t runtime_key, struct port_shell **shell,
 pinion_port *pinioni_port_enter_response(uint32_t port_word, struct port_shell **shell, int *err);
 /* The thread's port for the runtime that a token names. */
 pinion_port *pinioni_port_enter_token(uint32_t port_word, struct port_shell **shell, int *err);
+/* It has a number, by which workers find it, and they look at its lanes. 0, -ENOSPC or -ENOMEM. */
+int pinioni_port_enter_runtime(struct pinion_runtime *rt, pinion_port *port)
+    __attribute__((warn_unused_result));
 /* Opens one for this thread. */
 int pinioni_shell_open(uint64_t runtime_key, bool is_default, struct port_shell **out)
     __attribute__((warn_unused_result));
@@ -71,9 +76,9 @@ void pinioni_shell_close(struct port_shell *shell);
 void pinioni_shells_close(struct pinion_runtime *rt);
 
 static inline uint32_t
-port_word_make(const struct pinion_runtime *rt, unsigned index)
+port_word_make(uint64_t runtime_key, unsigned index)
 {
-	return (uint32_t)(rt->key >> 16) << 24 | (uint32_t)(rt->key & 0xff) << 16 | index;
+	return (uint32_t)(runtime_key >> 16) << 24 | (uint32_t)(runtime_key & 0xff) << 16 | index;
 }
 
 /* A response's or reference's port word. */

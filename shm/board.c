@@ -4,6 +4,8 @@
  */
 #include "shm/board.h"
 
+#include <errno.h>
+
 static int
 make(struct segment *s, const struct segment_plan *plan, bool read_only)
 {
@@ -47,6 +49,30 @@ pinioni_board_create(struct board *b, const char *name, uint32_t workers)
 		return err;
 	}
 	b->workers = (struct board_worker *)(b->segment.base + sizeof(struct segment_header));
+	return 0;
+}
+
+int
+pinioni_board_attach(struct board *b, int board, int bells, uint32_t workers)
+{
+	size_t head = sizeof(struct segment_header);
+	int err;
+
+	*b = (struct board){
+		.segment = SEGMENT_UNUSED, .bell_segment = SEGMENT_UNUSED, .count = workers
+	};
+	err = pinioni_segment_attach(&b->segment, board, SEGMENT_BOARD, true);
+	if (err == 0)
+		err = pinioni_segment_attach(&b->bell_segment, bells, SEGMENT_BELLS, false);
+	if (err == 0 &&
+	    (b->segment.size < head + workers * sizeof(struct board_worker) ||
+		b->bell_segment.size < head + workers * sizeof(struct worker_doors)))
+		err = -EBADMSG;
+	if (err != 0) {
+		pinioni_board_destroy(b);
+		return err;
+	}
+	b->workers = (struct board_worker *)(b->segment.base + head);
 	return 0;
 }
 

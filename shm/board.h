@@ -28,6 +28,10 @@ struct board {
 /* Makes both segments. 0 or -errno, then nothing is left. */
 int pinioni_board_create(struct board *b, const char *name, uint32_t workers)
     __attribute__((warn_unused_result));
+/* Of another process, which is read and whose bells are rung. The descriptors stay the caller's. 0, or as
+ * pinioni_segment_attach. */
+int pinioni_board_attach(struct board *b, int board, int bells, uint32_t workers)
+    __attribute__((warn_unused_result));
 void pinioni_board_destroy(struct board *b);
 
 static inline struct worker_doors *

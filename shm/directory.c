@@ -4,17 +4,34 @@
  */
 #include "shm/directory.h"
 
+#include <errno.h>
+
+/* Behind one another; each begins where its words are aligned. */
+enum {
+	HEAD_SIZE = sizeof(struct segment_header) + sizeof(struct directory_head),
+	DEPLOYMENTS_SIZE = DIRECTORY_DEPLOYMENTS * sizeof(struct directory_deployment),
+	REPLICAS_SIZE = DIRECTORY_REPLICAS * sizeof(struct directory_replica),
+	SIZE = HEAD_SIZE + DEPLOYMENTS_SIZE + REPLICAS_SIZE
+};
+static_assert(HEAD_SIZE % PINION_LINE == 0, "segment format");
+
+static void
+lay_out(struct directory *d)
+{
+	unsigned char *base = d->segment.base;
+
+	d->head = (struct directory_head *)(base + sizeof(struct segment_header));
+	d->deployments = (struct directory_deployment *)(base + HEAD_SIZE);
+	d->replicas = (struct directory_replica *)(base + HEAD_SIZE + DEPLOYMENTS_SIZE);
+}
+
 int
 pinioni_directory_create(struct directory *d, const char *name)
 {
-	size_t head = segment_round_up(
-	    sizeof(struct segment_header) + sizeof(struct directory_head), PINION_LINE);
-	size_t deployments = DIRECTORY_DEPLOYMENTS * sizeof(struct directory_deployment);
-	size_t replicas = DIRECTORY_REPLICAS * sizeof(struct directory_replica);
 	struct segment_plan plan = {
 		.name = name,
 		.kind = SEGMENT_DIRECTORY,
-		.size = head + deployments + replicas,
+		.size = SIZE,
 		.counts = { DIRECTORY_DEPLOYMENTS, DIRECTORY_REPLICAS },
 	};
 	int err;
@@ -30,10 +47,22 @@ pinioni_directory_create(struct directory *d, const char *name)
 		pinioni_directory_destroy(d);
 		return err;
 	}
-	d->head = (struct directory_head *)(d->segment.base + sizeof(struct segment_header));
-	d->deployments = (struct directory_deployment *)(d->segment.base + head);
-	d->replicas = (struct directory_replica *)(d->segment.base + head + deployments);
+	lay_out(d);
 	return 0;
+}
+
+int
+pinioni_directory_attach(struct directory *d, int fd)
+{
+	int err = pinioni_segment_attach(&d->segment, fd, SEGMENT_DIRECTORY, true);
+
+	if (err == 0 && d->segment.size < (size_t)SIZE) {
+		pinioni_directory_destroy(d);
+		err = -EBADMSG;
+	}
+	if (err == 0)
+		lay_out(d);
+	return err;
 }
 
 void

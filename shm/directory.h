@@ -37,6 +37,8 @@ struct directory {
 
 int pinioni_directory_create(struct directory *d, const char *name)
     __attribute__((warn_unused_result));
+/* Of another process, which is read. The descriptor stays the caller's. 0, or as pinioni_segment_attach. */
+int pinioni_directory_attach(struct directory *d, int fd) __attribute__((warn_unused_result));
 void pinioni_directory_destroy(struct directory *d);
 
 /* Writer. */

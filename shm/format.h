@@ -263,6 +263,8 @@ struct board_worker {
 	alignas(PINION_LINE) _Atomic uint64_t epoch; /* asleep when odd; see shm/bell.h */
 	_Atomic uint32_t mode;                       /* enum board_mode */
 	_Atomic uint32_t cpu;                        /* pinned to; BOARD_CPU_ANY: nowhere */
+	_Atomic uint32_t node; /* of its memory, as an int; see affinity/topology.h */
+	uint32_t reserved_too;
 	/* Written with every request: kept off the line that every caller looks at. */
 	alignas(PINION_LINE) _Atomic uint64_t heartbeat; /* turns of the loop that did something */
 	_Atomic uint32_t depth;                          /* requests queued or running here */

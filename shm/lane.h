@@ -52,6 +52,7 @@ struct lane_rx {
 	uint64_t mask;
 	uint64_t next;    /* ticket of the next message */
 	uint64_t settled; /* what head says */
+	uint32_t guarded; /* another process writes there: its port and one. 0: our own */
 };
 
 static inline void

@@ -27,6 +27,11 @@ int pinioni_lane_memory_map(struct lane_memory *m, const char *name, uint32_t la
 int pinioni_lane_memory_publish(struct lane_memory *m, uint64_t first)
     __attribute__((warn_unused_result));
 
+/* Maps what another process has published, and says to have that many. The descriptor stays the caller's. 0, or as
+ * pinioni_segment_attach. */
+int pinioni_lane_memory_attach(struct lane_memory *m, int fd, uint32_t lanes, uint32_t cells)
+    __attribute__((warn_unused_result));
+
 static inline struct cell *
 lane_memory_cells(const struct lane_memory *m, uint32_t lane)
 {

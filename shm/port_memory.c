@@ -4,6 +4,7 @@
  */
 #include "shm/port_memory.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "shm/slot.h"
@@ -28,10 +29,11 @@ part(size_t *end, size_t bytes)
 	return at;
 }
 
-int
-pinioni_port_memory_map(
-    struct port_memory *m, const char *name, uint32_t slots, size_t arena_bytes, bool huge_pages)
+/* Where each begins; base NULL: only the arena is found. */
+static void
+lay_out(struct port_memory *m, unsigned char *base)
 {
+	uint32_t slots = m->slot_count;
 	size_t end = sizeof(struct segment_header);
 	size_t doors = part(&end, sizeof *m->doors);
 	size_t ready = part(&end, ready_size(slots));
@@ -39,24 +41,55 @@ pinioni_port_memory_map(
 	size_t first = part(&end, slots * sizeof *m->slots);
 	size_t terms = part(&end, slots * sizeof *m->terms);
 	size_t faults = part(&end, slots * sizeof *m->faults);
+
+	m->arena_base = segment_round_up(end, (size_t)sysconf(_SC_PAGESIZE));
+	if (base == NULL)
+		return;
+	m->doors = (struct port_doors *)(base + doors);
+	m->ready = (struct ready_set *)(base + ready);
+	m->places = (struct result_place *)(base + places);
+	m->slots = (struct slot *)(base + first);
+	m->terms = (struct call_terms *)(base + terms);
+	m->faults = (struct fault *)(base + faults);
+}
+
+int
+pinioni_port_memory_map(
+    struct port_memory *m, const char *name, uint32_t slots, size_t arena_bytes, bool huge_pages)
+{
 	struct segment_plan plan;
 	int err;
 
-	*m = (struct port_memory){ .slot_count = slots, .arena_size = arena_bytes };
-	m->arena_base = segment_round_up(end, (size_t)sysconf(_SC_PAGESIZE));
+	*m = (struct port_memory){
+		.segment = SEGMENT_UNUSED, .slot_count = slots, .arena_size = arena_bytes
+	};
+	lay_out(m, NULL);
 	plan = plan_of(m, name);
 	plan.size = m->arena_base + m->arena_size;
 	plan.huge_pages = huge_pages;
 	err = pinioni_segment_create(&m->segment, &plan);
-	if (err != 0)
-		return err;
-	m->doors = (struct port_doors *)(m->segment.base + doors);
-	m->ready = (struct ready_set *)(m->segment.base + ready);
-	m->places = (struct result_place *)(m->segment.base + places);
-	m->slots = (struct slot *)(m->segment.base + first);
-	m->terms = (struct call_terms *)(m->segment.base + terms);
-	m->faults = (struct fault *)(m->segment.base + faults);
-	return 0;
+	if (err == 0)
+		lay_out(m, m->segment.base);
+	return err;
+}
+
+int
+pinioni_port_memory_attach(struct port_memory *m, int fd, uint32_t slots, size_t arena_bytes)
+{
+	int err;
+
+	*m = (struct port_memory){
+		.segment = SEGMENT_UNUSED, .slot_count = slots, .arena_size = arena_bytes
+	};
+	lay_out(m, NULL);
+	err = pinioni_segment_attach(&m->segment, fd, SEGMENT_PORT, false);
+	if (err == 0 && m->segment.size < m->arena_base + arena_bytes)
+		err = -EBADMSG;
+	if (err == 0)
+		lay_out(m, m->segment.base);
+	else
+		pinioni_segment_destroy(&m->segment);
+	return err;
 }
 
 int

@@ -34,6 +34,11 @@ int pinioni_port_memory_map(struct port_memory *m, const char *name, uint32_t sl
 int pinioni_port_memory_publish(struct port_memory *m, uint64_t generation)
     __attribute__((warn_unused_result));
 
+/* Maps what another process has published, and says to have that many: the descriptor stays the caller's, and is not kept.
+ * 0, or as pinioni_segment_attach. */
+int pinioni_port_memory_attach(struct port_memory *m, int fd, uint32_t slots, size_t arena_bytes)
+    __attribute__((warn_unused_result));
+
 /* Bytes that lie before the arena, all committed. */
 static inline size_t
 port_memory_fixed(const struct port_memory *m)

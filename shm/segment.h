@@ -9,7 +9,8 @@
  *           sealed against shrinking, touching it cannot raise SIGBUS for a peer's ftruncate; what is
  *           committed before it is used cannot raise SIGBUS for a full machine.
  * Threads   One at a time.
- * Memory    The creator unmaps it and closes its descriptor; the kernel frees it with the last mapping.
+ * Memory    The creator unmaps it and closes its descriptor; the kernel frees it with the last mapping. A forked child has
+ *           no mapping of it.
  *
  * Edges     (release -> acquire: what becomes safe)
  *   M  magic  publish -> attach   the rest of the header may be read

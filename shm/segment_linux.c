@@ -27,6 +27,18 @@ page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* A forked child does not have it: it would write as if it were us. NULL, and errno. */
+static unsigned char *
+map(int fd, size_t size, int rights)
+{
+	void *base = mmap(NULL, size, rights, MAP_SHARED, fd, 0);
+
+	if (base == MAP_FAILED)
+		return NULL;
+	(void)madvise(base, size, MADV_DONTFORK); /* cannot fail on a mapping of our own */
+	return base;
+}
+
 static int
 map_fresh(struct segment *s, const char *name, size_t size, unsigned flags)
 {
@@ -37,8 +49,8 @@ map_fresh(struct segment *s, const char *name, size_t size, unsigned flags)
 		return -errno;
 	if (ftruncate(s->fd, (off_t)size) != 0)
 		goto undo_fd;
-	s->base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
-	if (s->base == MAP_FAILED)
+	s->base = map(s->fd, size, PROT_READ | PROT_WRITE);
+	if (s->base == NULL)
 		goto undo_fd;
 	s->size = size;
 	return 0;
@@ -188,9 +200,8 @@ pinioni_segment_attach(struct segment *s, int fd, enum segment_kind kind, bool r
 	if ((size_t)st.st_size < sizeof(struct segment_header))
 		return -EBADMSG;
 	s->size = (size_t)st.st_size;
-	s->base =
-	    mmap(NULL, s->size, read_only ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (s->base == MAP_FAILED) {
+	s->base = map(fd, s->size, read_only ? PROT_READ : PROT_READ | PROT_WRITE);
+	if (s->base == NULL) {
 		err = -errno;
 		*s = SEGMENT_UNUSED;
 		return err;

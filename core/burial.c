@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/burial.c - see core/guest.h.
+ */
+#include <stdlib.h>
+
+#include "core/guest.h"
+#include "core/worker.h"
+
+enum burial_stage {
+	BURIAL_LANES,
+	BURIAL_ASKS,
+	BURIAL_WAITS,
+	BURIAL_ENDS
+};
+
+/* What one worker says in a round. */
+struct burial_look {
+	struct control letter;
+	const pinion_port *port;
+	uint32_t left;
+	uint64_t tails[WORKERS_MAX]; /* next ticket of its lane to each worker */
+};
+
+struct burial {
+	pinion_port *port;
+	enum burial_stage stage;
+	bool was_empty;                 /* nothing was left in the round before, */
+	uint64_t (*tails)[WORKERS_MAX]; /* in which that had been written, by each worker */
+	struct burial_look looks[];     /* one a worker */
+};
+
+struct retired_guest {
+	struct retired retired;
+	pinion_port *port;
+};
+
+/* ---- what a worker does ----------------------------------------------------------------------- */
+
+static uint32_t
+count_outboxes(const struct worker *w, unsigned port)
+{
+	uint32_t count = 0;
+
+	for (unsigned to = 0; to < w->runtime->worker_count; to++) {
+		const struct outbox *box = &w->outboxes[to];
+
+		for (uint32_t i = 0; i < box->count; i++)
+			count += box->messages[(box->first + i) & (box->room - 1)].port == port;
+	}
+	return count;
+}
+
+static void
+look(struct worker *w, void *arg)
+{
+	struct burial_look *l = arg;
+
+	l->left = pinioni_cancel_port(w, l->port) + count_outboxes(w, l->port->index);
+	for (unsigned to = 0; to < w->runtime->worker_count; to++)
+		l->tails[to] = w->port->tx[to].tail;
+}
+
+/* ---- rounds ----------------------------------------------------------------------------------- */
+
+static void
+ask(struct burial *b)
+{
+	struct pinion_runtime *rt = b->port->runtime;
+
+	for (unsigned i = 0; i < rt->own_count; i++) {
+		b->looks[i] = (struct burial_look){ .port = b->port };
+		b->looks[i].letter = (struct control){ .run = look, .arg = &b->looks[i] };
+		pinioni_worker_control_send(&rt->workers[i], &b->looks[i].letter);
+	}
+}
+
+static bool
+is_answered(const struct burial *b)
+{
+	for (unsigned i = 0; i < b->port->runtime->own_count; i++) {
+		/* B */
+		if (atomic_load_explicit(&b->looks[i].letter.done, memory_order_acquire) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* What each worker had written by the round before, the others have taken. */
+static bool
+is_taken(const struct burial *b)
+{
+	const struct pinion_runtime *rt = b->port->runtime;
+
+	for (unsigned from = 0; from < rt->own_count; from++)
+		for (unsigned to = 0; to < rt->worker_count; to++) {
+			const struct lane_head *head =
+			    lane_memory_head(&rt->workers[from].port->lanes, to);
+			/* C */
+			uint64_t taken = atomic_load_explicit(&head->taken, memory_order_acquire);
+
+			if ((int64_t)(taken - b->tails[from][to]) < 0)
+				return false;
+		}
+	return true;
+}
+
+/* True: nothing names the port any more. */
+static bool
+judge(struct burial *b)
+{
+	unsigned workers = b->port->runtime->own_count;
+	bool is_empty = true, is_over;
+
+	for (unsigned i = 0; i < workers; i++)
+		is_empty = is_empty && b->looks[i].left == 0;
+	is_over = is_empty && b->was_empty && is_taken(b);
+	if (is_empty && b->was_empty)
+		return is_over; /* the tails of the first such round stay */
+	for (unsigned i = 0; i < workers; i++)
+		memcpy(b->tails[i], b->looks[i].tails, sizeof b->tails[i]);
+	b->was_empty = is_empty;
+	return false;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+static void
+unmap(struct pinion_runtime *rt, struct retired *retired)
+{
+	struct retired_guest *r = caa_container_of(retired, struct retired_guest, retired);
+	unsigned index = r->port->index;
+
+	pinioni_port_destroy(r->port);
+	/* O: the number is free, for another. */
+	atomic_store_explicit(&rt->buried[index], NULL, memory_order_release);
+	free(r);
+}
+
+/* False: no memory, or somebody still reads a result of it. */
+static bool
+retire(pinion_port *port)
+{
+	struct pinion_runtime *rt = port->runtime;
+	struct retired_guest *r;
+
+	/* relaxed: nobody finds the port any more, so that there are ever fewer. */
+	if (atomic_load_explicit(&port->visitors, memory_order_relaxed) != 0)
+		return false;
+	r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return false;
+	*r = (struct retired_guest){ .retired = { .runtime = rt, .free = unmap }, .port = port };
+	(void)pthread_mutex_lock(&rt->lock);
+	rt->port_count--;
+	(void)pthread_mutex_unlock(&rt->lock);
+	pinioni_retire(&rt->reclaimer, &r->retired);
+	return true;
+}
+
+static bool
+remove_lanes(pinion_port *port)
+{
+	struct pinion_runtime *rt = port->runtime;
+	int err;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	err = pinioni_lanes_remove(rt, port);
+	(void)pthread_mutex_unlock(&rt->lock);
+	return err == 0; /* else it is tried again */
+}
+
+struct burial *
+pinioni_guest_bury(pinion_port *port)
+{
+	struct pinion_runtime *rt = port->runtime;
+	size_t looks = rt->own_count * sizeof(struct burial_look);
+	struct burial *b = calloc(1, sizeof *b + looks);
+
+	if (b == NULL || (b->tails = calloc(rt->own_count, sizeof *b->tails)) == NULL) {
+		free(b);
+		return NULL;
+	}
+	b->port = port;
+	(void)pthread_mutex_lock(&rt->lock);
+	/* O twice: whoever misses it in the one finds it in the other. */
+	atomic_store_explicit(&rt->buried[port->index], port, memory_order_release);
+	atomic_store_explicit(&rt->ports[port->index], NULL, memory_order_release);
+	(void)pthread_mutex_unlock(&rt->lock);
+	return b;
+}
+
+bool
+pinioni_burial_turn(struct burial *b)
+{
+	switch (b->stage) {
+	case BURIAL_LANES:
+		if (remove_lanes(b->port))
+			b->stage = BURIAL_ASKS;
+		return false;
+	case BURIAL_ASKS:
+		ask(b);
+		b->stage = BURIAL_WAITS;
+		return false;
+	case BURIAL_WAITS:
+		if (is_answered(b))
+			b->stage = judge(b) ? BURIAL_ENDS : BURIAL_ASKS;
+		return false;
+	case BURIAL_ENDS:
+		break;
+	}
+	if (!retire(b->port))
+		return false;
+	free(b->tails);
+	free(b);
+	return true;
+}

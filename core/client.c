@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/client.c - see core/client.h.
+ */
+#include "core/client.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/catalog.h"
+#include "core/guest.h"
+#include "core/thread.h"
+
+static struct control_message
+message_of(enum control_kind kind)
+{
+	return (struct control_message){ .magic = CONTROL_MAGIC,
+		.version = CONTROL_VERSION,
+		.layout_hash = pinioni_segment_layout_hash(),
+		.kind = kind };
+}
+
+static int
+send_to(const struct client *c, struct control_message *m, const int *descriptors, unsigned count)
+{
+	struct parcel p = { .bytes = m, .size = sizeof *m, .descriptor_count = count };
+
+	if (count != 0)
+		memcpy(p.descriptors, descriptors, count * sizeof *descriptors);
+	return pinioni_channel_send(c->channel, &p);
+}
+
+__attribute__((format(printf, 4, 5))) static int
+send_refusal(
+    const struct client *c, const struct control_message *asked, int err, const char *format, ...)
+{
+	struct control_message m = message_of((enum control_kind)asked->kind);
+	va_list list;
+
+	m.serial = asked->serial;
+	m.err = err;
+	va_start(list, format);
+	(void)vsnprintf(m.text, sizeof m.text, format, list); /* cut short: fine */
+	va_end(list);
+	return send_to(c, &m, NULL, 0);
+}
+
+static int
+send_error(const struct client *c, const struct control_message *asked, int err)
+{
+	return send_refusal(c, asked, err, "%s", strerror(-err));
+}
+
+void
+pinioni_client_turn_away(int channel, int err, const char *why)
+{
+	const struct client c = { .channel = channel };
+	const struct control_message hello = { .kind = CONTROL_HELLO };
+
+	(void)!send_refusal(&c, &hello, err, "%s", why); /* it may have gone */
+}
+
+void
+pinioni_client_say_stopping(const struct client *c)
+{
+	struct control_message m = message_of(CONTROL_STOPPING);
+
+	(void)!send_to(c, &m, NULL, 0); /* it is shown out anyway */
+}
+
+/* ---- what they ask ---------------------------------------------------------------------------- */
+
+static int
+answer_hello(struct client *c, struct pinion_runtime *rt, const struct control_message *asked)
+{
+	const int descriptors[] = { rt->board.segment.fd, rt->board.bell_segment.fd,
+		rt->directory.segment.fd };
+	struct control_message m = message_of(CONTROL_HELLO);
+
+	if (asked->version != CONTROL_VERSION ||
+	    asked->layout_hash != pinioni_segment_layout_hash())
+		return send_refusal(c, asked, -EPROTO,
+		    "it runs another build of pinion (version %d, layout %llx; yours %u, %llx)",
+		    CONTROL_VERSION, (unsigned long long)pinioni_segment_layout_hash(),
+		    asked->version, (unsigned long long)asked->layout_hash);
+	m.serial = asked->serial;
+	m.terms = (struct control_terms){
+		.key = rt->key,
+		.workers = rt->worker_count,
+		.slots = rt->slots,
+		.lane_cells = rt->lane_cells,
+		.mode = rt->mode,
+		/* relaxed: as where it is read. */
+		.pace = atomic_load_explicit(&rt->pace, memory_order_relaxed),
+		.clock = pinioni_clock_scale(&rt->clock),
+	};
+	(void)snprintf(m.terms.name, sizeof m.terms.name, "%s", rt->name);
+	c->is_known = true;
+	return send_to(c, &m, descriptors, 3);
+}
+
+static int
+answer_catalog(
+    const struct client *c, struct pinion_runtime *rt, const struct control_message *asked)
+{
+	struct control_message m = message_of(CONTROL_CATALOG);
+	int fd, err;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	err = pinioni_catalog_write(rt, asked->from, &fd);
+	(void)pthread_mutex_unlock(&rt->lock);
+	if (err != 0)
+		return send_error(c, asked, err);
+	m.serial = asked->serial;
+	err = send_to(c, &m, &fd, 1);
+	(void)close(fd); /* the other has its own */
+	return err;
+}
+
+static bool
+size_makes_sense(const struct pinion_runtime *rt, uint64_t bytes)
+{
+	return bytes >= ARENA_STEP && bytes <= rt->arena_bytes && (bytes & (bytes - 1)) == 0;
+}
+
+static void
+close_descriptor(int *fd)
+{
+	(void)close(*fd); /* the mapping stays */
+	*fd = -1;
+}
+
+static int
+make_port(
+    struct client *c, struct pinion_runtime *rt, struct control_message *m, uint64_t arena_bytes)
+{
+	pinion_port *port;
+	int descriptors[2];
+	int err = pinioni_guest_create(rt, (size_t)arena_bytes, &m->port, &port);
+
+	if (err != 0)
+		return err;
+	err = pinioni_port_enter_runtime(rt, port);
+	if (err != 0) {
+		pinioni_port_destroy(port);
+		return err;
+	}
+	m->port.index = port->index;
+	descriptors[0] = port->memory.segment.fd;
+	descriptors[1] = port->lanes.segment.fd;
+	port->next = c->ports;
+	c->ports = port;
+	c->port_count++;
+	err = send_to(c, m, descriptors, 2);
+	close_descriptor(&port->memory.segment.fd);
+	close_descriptor(&port->lanes.segment.fd);
+	return err == 0 ? 0 : -EPIPE;
+}
+
+static int
+answer_port(struct client *c, struct pinion_runtime *rt, const struct control_message *asked)
+{
+	struct control_message m = message_of(CONTROL_PORT);
+	int err;
+
+	m.serial = asked->serial;
+	if (!size_makes_sense(rt, asked->port.arena_bytes))
+		return send_refusal(c, asked, -EINVAL,
+		    "a port of %llu bytes: a power of two, %d to %zu",
+		    (unsigned long long)asked->port.arena_bytes, ARENA_STEP, rt->arena_bytes);
+	if (runtime_phase(rt) != RUNTIME_RUNNING)
+		return send_refusal(c, asked, -ECANCELED, "the runtime is stopping");
+	if (c->port_count == CLIENT_PORTS_MAX)
+		return send_refusal(
+		    c, asked, -ENOSPC, "a process has %d ports at most", CLIENT_PORTS_MAX);
+	err = make_port(c, rt, &m, asked->port.arena_bytes);
+	return err == 0 || err == -EPIPE ? err : send_error(c, asked, err);
+}
+
+/* In its list; NULL: it is not this client's. */
+static pinion_port **
+find_port(struct client *c, uint32_t number)
+{
+	pinion_port **at = &c->ports;
+
+	while (*at != NULL && (*at)->index != number)
+		at = &(*at)->next;
+	return *at == NULL ? NULL : at;
+}
+
+/* Once a port: another end than the first would be another's to close. */
+static int
+answer_event(struct client *c, const struct control_message *asked)
+{
+	struct control_message m = message_of(CONTROL_EVENT);
+	pinion_port **at = find_port(c, asked->from);
+	int ends[2], err;
+
+	/* relaxed: only this thread writes it. */
+	if (at == NULL || atomic_load_explicit(&(*at)->event_fd, memory_order_relaxed) >= 0)
+		return send_error(c, asked, at == NULL ? -EBADMSG : -EALREADY);
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+		return send_error(c, asked, -errno);
+	m.serial = asked->serial;
+	/* F */
+	atomic_store_explicit(&(*at)->event_fd, ends[0], memory_order_release);
+	err = send_to(c, &m, &ends[1], 1);
+	(void)close(ends[1]); /* the other has its own */
+	return err;
+}
+
+static int
+take_close(struct client *c, const struct control_message *asked, pinion_port **closed)
+{
+	pinion_port **at = find_port(c, asked->from);
+
+	if (at == NULL)
+		return -EBADMSG;
+	*closed = *at;
+	*at = (*at)->next;
+	c->port_count--;
+	return 0;
+}
+
+/* Not 0: it is shown out. */
+static int
+answer(struct client *c, struct pinion_runtime *rt, const struct control_message *asked,
+    pinion_port **closed)
+{
+	if (!c->is_known && asked->kind != CONTROL_HELLO)
+		return -EBADMSG;
+	switch (asked->kind) {
+	case CONTROL_HELLO:
+		return answer_hello(c, rt, asked);
+	case CONTROL_CATALOG:
+		return answer_catalog(c, rt, asked);
+	case CONTROL_PORT:
+		return answer_port(c, rt, asked);
+	case CONTROL_EVENT:
+		return answer_event(c, asked);
+	case CONTROL_CLOSE:
+		return take_close(c, asked, closed);
+	default:
+		return -EBADMSG;
+	}
+}
+
+/* Of another build as much as its greeting, which has what stays the same. Nobody brings descriptors. */
+static bool
+is_question(const struct control_message *m, const struct parcel *p)
+{
+	if (p->descriptor_count != 0 || p->size < offsetof(struct control_message, kind) + 4 ||
+	    m->magic != CONTROL_MAGIC)
+		return false;
+	return p->size == sizeof *m || m->kind == CONTROL_HELLO;
+}
+
+int
+pinioni_client_listen(struct client *c, struct pinion_runtime *rt, pinion_port **closed)
+{
+	struct control_message m = { .magic = 0 };
+	struct parcel p = { .bytes = &m, .size = sizeof m };
+	int err = pinioni_channel_receive(c->channel, &p);
+
+	*closed = NULL;
+	if (err != 0)
+		return err;
+	err = is_question(&m, &p) ? answer(c, rt, &m, closed) : -EBADMSG;
+	pinioni_parcel_close(&p);
+	return err == -EAGAIN ? -EPIPE : err; /* it does not read what it asked for */
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/control.h - what a process that attaches and the one it attaches to say to each other.
+ *
+ *   client                                            controller
+ *     HELLO  layout, version                     ->
+ *                                                <-   HELLO  err, text; or sizes, and board, bells, directory
+ *     CATALOG  of deployments from this one on   ->
+ *                                                <-   CATALOG  declarations, a sealed file
+ *     PORT                                       ->
+ *                                                <-   PORT  its number, generation, first tickets; port, lanes
+ *     EVENT  of that port                        ->
+ *                                                <-   EVENT  a socket that becomes readable when it is rung
+ *     CLOSE  that port; nothing of it is in use  ->
+ *                                                <-   STOPPING, whenever that begins
+ *   the connection ends: all that it had goes
+ *
+ * Rules     As of all that another process writes: copied once, checked, never read twice. The first five fields stay
+ *           as they are in every version, so that one of another version can be told so.
+ */
+#ifndef PINION_CORE_CONTROL_H
+#define PINION_CORE_CONTROL_H
+
+#include <stdint.h>
+
+#include "core/clock.h"
+#include "shm/format.h"
+
+#define CONTROL_MAGIC UINT64_C(0x01016e6f696e6970) /* "pinion", 1, 1 */
+
+enum {
+	CONTROL_VERSION = 1,
+	CONTROL_TEXT = 240
+};
+
+enum control_kind {
+	CONTROL_HELLO = 1,
+	CONTROL_CATALOG,
+	CONTROL_PORT,
+	CONTROL_EVENT,
+	CONTROL_CLOSE,
+	CONTROL_STOPPING,
+};
+
+/* Of HELLO's answer. */
+struct control_terms {
+	uint64_t key; /* of the runtime, in handles and references */
+	uint32_t workers, slots, lane_cells;
+	uint32_t mode; /* enum board_mode */
+	uint32_t pace; /* enum pace */
+	uint32_t reserved;
+	struct clock_scale clock; /* that its workers have */
+	char name[16];
+};
+
+struct control_port {
+	uint64_t generation, first;
+	uint64_t arena_bytes; /* asked for, and given */
+	uint32_t index;
+	uint32_t reserved;
+};
+
+struct control_message {
+	uint64_t magic;
+	uint32_t version;
+	int32_t err; /* of an answer: 0 or -errno, and text says why */
+	uint64_t layout_hash;
+	char text[CONTROL_TEXT];
+	uint32_t kind;   /* enum control_kind */
+	uint32_t from;   /* CATALOG: deployments that are known; EVENT, CLOSE: a port's number */
+	uint64_t serial; /* of the question, and of its answer */
+	union {
+		struct control_terms terms;
+		struct control_port port;
+	};
+};
+static_assert(sizeof(struct control_message) == 352, "control format");
+static_assert(offsetof(struct control_message, kind) == 264, "control format");
+
+#endif

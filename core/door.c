@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/door.c - see core/door.h.
+ */
+#include "core/door.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "affinity/pin.h"
+#include "core/client.h"
+#include "core/guest.h"
+#include "shm/futex.h"
+#include "shm/rendezvous.h"
+
+enum {
+	EVENTS = 16,
+	TURN_MS = 1 /* while something is being buried */
+};
+
+/* Of an event: what it is of; a client's is its place, and its serial. */
+enum event_of {
+	OF_LISTENER,
+	OF_KNOCK,
+	OF_CHANNEL,
+	OF_PROCESS
+};
+
+enum door_wish {
+	WISH_NOTHING,
+	WISH_SAY_STOPPING,
+	WISH_EMPTY,
+	WISH_CLOSE
+};
+
+struct door {
+	struct pinion_runtime *runtime;
+	struct rendezvous rendezvous;
+	gid_t group;
+	int poll, knock;
+	pthread_t thread;
+	_Atomic uint32_t wish;    /* W stop  R door   enum door_wish */
+	_Atomic uint32_t granted; /* W door  R stop   the wish that was done last */
+	bool lets_in;
+	uint32_t serial; /* of who came last */
+	uint32_t client_count;
+	struct client clients[CLIENTS_MAX];
+	struct burial *burials[PORTS_MAX];
+	uint32_t burial_count;
+};
+
+/* ---- coming and going ------------------------------------------------------------------------- */
+
+static int
+watch(const struct door *d, int fd, enum event_of of, unsigned place, uint32_t serial)
+{
+	struct epoll_event e = { .events = EPOLLIN,
+		.data.u64 = (uint64_t)of << 48 | (uint64_t)place << 32 | serial };
+
+	return epoll_ctl(d->poll, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : -errno;
+}
+
+/* False: no memory; it is tried again. */
+static bool
+bury(struct door *d, pinion_port *port)
+{
+	struct burial *b = pinioni_guest_bury(port);
+
+	if (b == NULL)
+		return false;
+	d->burials[d->burial_count++] = b; /* there are no more than ports */
+	return true;
+}
+
+/* Nobody is here any more, once all ports are being buried. */
+static void
+show_out(struct door *d, struct client *c)
+{
+	if (c->channel >= 0)
+		(void)shutdown(c->channel, SHUT_RDWR); /* and it hears no more from us */
+	while (c->ports != NULL) {
+		pinion_port *port = c->ports, *next = port->next;
+
+		if (!bury(d, port))
+			return;
+		c->ports = next;
+		c->port_count--;
+	}
+	/* The descriptors leave the poll with their last copy. */
+	(void)close(c->channel); /* nothing could be done about either */
+	(void)close(c->peer.pidfd);
+	*c = CLIENT_NONE;
+	d->client_count--;
+}
+
+static bool
+may_come_in(const struct door *d, int channel, const struct channel_peer *peer)
+{
+	return peer->uid == getuid() || peer->uid == 0 ||
+	    (d->group != (gid_t)RENDEZVOUS_NO_GROUP &&
+		pinioni_channel_peer_is_in(channel, peer, d->group));
+}
+
+static struct client *
+free_place(struct door *d)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
+		if (d->clients[i].channel < 0)
+			return &d->clients[i];
+	return NULL;
+}
+
+static int
+let_in(struct door *d, int channel)
+{
+	struct client *c = free_place(d);
+	struct channel_peer peer;
+	uint32_t serial;
+	int err = pinioni_channel_peer(channel, &peer);
+
+	if (err != 0)
+		return err;
+	if (!may_come_in(d, channel, &peer)) {
+		pinioni_client_turn_away(
+		    channel, -EACCES, "it runs for another user, and lets in none but its own");
+		err = -EACCES;
+	} else if (c == NULL) {
+		pinioni_client_turn_away(
+		    channel, -EUSERS, "too many processes have attached to it");
+		err = -EUSERS;
+	}
+	serial = ++d->serial;
+	if (err == 0)
+		err = watch(d, channel, OF_CHANNEL, (unsigned)(c - d->clients), serial);
+	if (err == 0)
+		err = watch(d, peer.pidfd, OF_PROCESS, (unsigned)(c - d->clients), serial);
+	if (err != 0) {
+		(void)close(peer.pidfd); /* nothing could be done about it */
+		return err;
+	}
+	*c = (struct client){ .channel = channel, .serial = serial, .peer = peer };
+	d->client_count++;
+	return 0;
+}
+
+/* All that wait, at most a burst. */
+static void
+answer_knocks_from_outside(struct door *d)
+{
+	for (unsigned i = 0; i < EVENTS; i++) {
+		int channel =
+		    accept4(d->rendezvous.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (channel < 0)
+			return; /* none, or gone, or too many descriptors: the next turn looks again */
+		if (!d->lets_in || let_in(d, channel) != 0)
+			(void)close(channel); /* nothing could be done about it */
+	}
+}
+
+/* ---- turns ------------------------------------------------------------------------------------ */
+
+static void
+listen_to(struct door *d, struct client *c)
+{
+	pinion_port *closed;
+	int err = pinioni_client_listen(c, d->runtime, &closed);
+
+	if (closed != NULL && !bury(d, closed)) {
+		closed->next = c->ports; /* no memory: it stays until its client goes */
+		c->ports = closed;
+		c->port_count++;
+	}
+	if (err == -EBADMSG)
+		pinioni_runtime_log(d->runtime,
+		    "process %ld, which had attached, is shown out: it asked what makes no sense",
+		    (long)c->peer.pid);
+	if (err != 0 && err != -EAGAIN)
+		show_out(d, c);
+}
+
+static void
+show_out_violators(struct door *d)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &d->clients[i];
+		uint64_t violations = 0;
+
+		for (const pinion_port *p = c->ports; p != NULL; p = p->next) {
+			/* relaxed: it only grows. */
+			violations += atomic_load_explicit(&p->violations, memory_order_relaxed);
+		}
+		if (c->channel < 0 || violations < VIOLATIONS_MAX)
+			continue;
+		pinioni_runtime_log(d->runtime,
+		    "process %ld, which had attached, is shown out: %llu of its messages made no sense",
+		    (long)c->peer.pid, (unsigned long long)violations);
+		show_out(d, c);
+	}
+}
+
+static void
+say_stopping(struct door *d)
+{
+	d->lets_in = false;
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
+		if (d->clients[i].channel >= 0)
+			pinioni_client_say_stopping(&d->clients[i]);
+}
+
+static void
+show_all_out(struct door *d)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
+		if (d->clients[i].channel >= 0)
+			show_out(d, &d->clients[i]);
+}
+
+static void
+bury_on(struct door *d)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < d->burial_count; i++)
+		if (!pinioni_burial_turn(d->burials[i]))
+			d->burials[kept++] = d->burials[i];
+	d->burial_count = kept;
+}
+
+/* What was wished for is done. */
+static void
+grant(struct door *d, uint32_t wish)
+{
+	/* B: what was done is seen by who waits for it. */
+	atomic_store_explicit(&d->granted, wish, memory_order_release);
+	pinioni_futex_wake(&d->granted);
+}
+
+static void
+look_at_wishes(struct door *d)
+{
+	/* B */
+	uint32_t wish = atomic_load_explicit(&d->wish, memory_order_acquire);
+
+	if (wish >= WISH_SAY_STOPPING && d->lets_in) {
+		say_stopping(d);
+		grant(d, WISH_SAY_STOPPING);
+	}
+	if (wish < WISH_EMPTY)
+		return;
+	show_all_out(d);
+	if (d->client_count == 0 && d->burial_count == 0)
+		grant(d, wish);
+}
+
+static void
+take_event(struct door *d, uint64_t data)
+{
+	struct client *c = &d->clients[(data >> 32 & 0xffff) % CLIENTS_MAX];
+	bool is_here = c->channel >= 0 && c->serial == (uint32_t)data;
+	uint64_t times;
+
+	switch ((enum event_of)(data >> 48)) {
+	case OF_LISTENER:
+		answer_knocks_from_outside(d);
+		break;
+	case OF_KNOCK:
+		(void)!read(d->knock, &times, sizeof times); /* empty is fine */
+		show_out_violators(d);
+		break;
+	case OF_CHANNEL:
+		if (is_here)
+			listen_to(d, c);
+		break;
+	case OF_PROCESS:
+		if (is_here)
+			show_out(d, c);
+		break;
+	}
+}
+
+static bool
+is_closed(const struct door *d)
+{
+	/* relaxed: only this thread writes it. */
+	return atomic_load_explicit(&d->granted, memory_order_relaxed) == WISH_CLOSE;
+}
+
+static void *
+keep_door(void *door)
+{
+	struct door *d = door;
+	struct epoll_event events[EVENTS];
+	char name[32];
+
+	(void)snprintf(name, sizeof name, "%.10s-door", d->runtime->name);
+	pinioni_thread_name(name);
+	while (!is_closed(d)) {
+		bool is_busy = d->burial_count != 0 || (d->client_count != 0 && !d->lets_in);
+		int count = epoll_wait(d->poll, events, EVENTS, is_busy ? TURN_MS : -1);
+
+		for (int i = 0; i < count; i++)
+			take_event(d, events[i].data.u64);
+		bury_on(d);
+		look_at_wishes(d);
+	}
+	return NULL;
+}
+
+/* ---- from outside ----------------------------------------------------------------------------- */
+
+void
+pinioni_door_knock(struct door *d)
+{
+	uint64_t one = 1;
+
+	if (d != NULL)
+		(void)!write(d->knock, &one, sizeof one); /* full: it is readable already */
+}
+
+static void
+wish_for(struct door *d, enum door_wish wish)
+{
+	uint32_t granted;
+
+	if (d == NULL)
+		return;
+	/* B */
+	atomic_store_explicit(&d->wish, (uint32_t)wish, memory_order_release);
+	pinioni_door_knock(d);
+	/* B; ended by the door's thread, when handlers that run for clients have returned. */
+	while (
+	    (granted = atomic_load_explicit(&d->granted, memory_order_acquire)) < (uint32_t)wish) {
+		if (d->runtime->mode == BOARD_DRIVEN)
+			(void)pinioni_worker_turn(&d->runtime->workers[0]);
+		else
+			(void)pinioni_futex_wait(
+			    &d->granted, granted, (uint64_t)SLEEP_MAX_MS * 1000000);
+	}
+}
+
+void
+pinioni_door_say_stopping(struct door *d)
+{
+	wish_for(d, WISH_SAY_STOPPING);
+}
+
+void
+pinioni_door_empty(struct door *d)
+{
+	wish_for(d, WISH_EMPTY);
+}
+
+static void
+free_door(struct door *d)
+{
+	pinioni_rendezvous_leave(&d->rendezvous);
+	if (d->poll >= 0)
+		(void)close(d->poll); /* nothing could be done about either */
+	if (d->knock >= 0)
+		(void)close(d->knock);
+	free(d);
+}
+
+void
+pinioni_door_close(struct door *d)
+{
+	if (d == NULL)
+		return;
+	wish_for(d, WISH_CLOSE);
+	(void)pthread_join(d->thread, NULL); /* joined once */
+	free_door(d);
+}
+
+static int
+find_group(struct door *d, const char *group, pinion_diag *diag)
+{
+	const struct group *g;
+
+	d->group = (gid_t)RENDEZVOUS_NO_GROUP;
+	if (group == NULL)
+		return 0;
+	g = getgrnam(group);
+	if (g == NULL)
+		return pinioni_refuse(
+		    diag, -EINVAL, "group is \"%s\": there is no such group", group);
+	d->group = g->gr_gid;
+	return 0;
+}
+
+static int
+make_poll(struct door *d)
+{
+	int err;
+
+	d->poll = epoll_create1(EPOLL_CLOEXEC);
+	d->knock = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (d->poll < 0 || d->knock < 0)
+		return -errno;
+	err = watch(d, d->knock, OF_KNOCK, 0, 0);
+	return err != 0 ? err : watch(d, d->rendezvous.listener, OF_LISTENER, 0, 0);
+}
+
+static struct door *
+new_door(struct pinion_runtime *rt)
+{
+	struct door *d = calloc(1, sizeof *d);
+
+	if (d == NULL)
+		return NULL;
+	d->runtime = rt;
+	d->lets_in = true;
+	d->poll = d->knock = d->rendezvous.listener = -1;
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
+		d->clients[i] = CLIENT_NONE;
+	return d;
+}
+
+int
+pinioni_door_open(struct pinion_runtime *rt, const char *name, const char *group, pinion_diag *diag)
+{
+	struct rendezvous_error why = { "" };
+	struct door *d = new_door(rt);
+	int err;
+
+	if (d == NULL)
+		return pinioni_refuse(diag, -ENOMEM, "no memory");
+	err = find_group(d, group, diag);
+	if (err == 0) {
+		err = pinioni_rendezvous_listen(&d->rendezvous, name, d->group, &why);
+		if (err != 0)
+			(void)pinioni_refuse(diag, err, "listen: %s", why.text);
+	}
+	if (err == 0) {
+		err = make_poll(d);
+		if (err == 0)
+			err = -pthread_create(&d->thread, NULL, keep_door, d);
+		if (err != 0)
+			(void)pinioni_refuse(diag, err, "listen: %s", strerror(-err));
+	}
+	if (err != 0) {
+		free_door(d);
+		return err;
+	}
+	rt->door = d;
+	return 0;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/guest.h - a port of another process, whose calls are run here; and its burial.
+ *
+ *   made, its descriptors handed over --> found by workers --> closed by its process, or that has ended: buried
+ *
+ *   burial   LANES     nobody finds the port; workers do not look at its lanes any more
+ *            ROUNDS    each worker, on its own thread, in rounds: cancels what it has of the port, counts it, and says how far
+ *                      it has written in its lanes
+ *            OVER      two rounds in a row found nothing, and all that had been written by the first was taken before the
+ *                      second: nothing names it. After a grace period it is unmapped, and its number is free
+ *
+ * Why       What a dead process asked for may be anywhere: queued, running, on its way between two workers. Nobody counts
+ *           that on the data path. So it is counted when it matters, by those who have it.
+ * Model     tests/models/detach.pml.
+ * Threads   Of the door; looks run on the workers.
+ * Progress  Waits for nobody: each turn sends letters, or looks whether they were answered.
+ */
+#ifndef PINION_CORE_GUEST_H
+#define PINION_CORE_GUEST_H
+
+#include "core/control.h"
+#include "core/runtime.h"
+
+/* All its memory is committed. terms: what its process has to know, but for its number. 0 or -errno. */
+int pinioni_guest_create(struct pinion_runtime *rt, size_t arena_bytes, struct control_port *terms,
+    pinion_port **out) __attribute__((warn_unused_result));
+
+struct burial; /* one that is under way */
+
+/* Nobody finds it from now on. NULL: no memory; then it is still found, and is to be buried later. */
+struct burial *pinioni_guest_bury(pinion_port *port);
+/* True: it is over, and the burial is freed. */
+bool pinioni_burial_turn(struct burial *b);
+
+/* Ends what this worker has of the port, as far as it can be ended; how much is left. core/cancel.c */
+uint32_t pinioni_cancel_port(struct worker *w, const pinion_port *port);
+
+#endif
