@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli/call.c - `pinion call`: runs an application, calls one of its methods, and prints what comes.
+ * cli/call.c - `pinion call`: runs an application, or attaches to one that runs; calls one of its methods, and prints what
+ * comes.
  */
 #include <argp.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ enum {
 	KEY_STREAM = 256,
 	KEY_COUNT,
 	KEY_RATE,
+	KEY_APP,
 	RATE_MAX = 10000000,
 	NAMES_MAX = 64 /* that are shown */
 };
@@ -27,7 +29,9 @@ enum {
 struct call {
 	struct config config;
 	struct config_app command;
-	const char *file;
+	char *file;       /* or the name of a runtime, with what is called there */
+	const char *app;  /* of a runtime: which one; NULL: the only one, or "default" */
+	bool is_running;  /* it is a name */
 	char *method;     /* [DEPLOYMENT.]METHOD; NULL: the ingress's PINION_CALL */
 	const char *json; /* NULL: no arguments */
 	size_t count;     /* 0: the call itself, once */
@@ -39,6 +43,24 @@ struct call {
 
 /* ---- the command ------------------------------------------------------------------------------ */
 
+static bool
+ends_in(const char *text, size_t length, const char *end)
+{
+	size_t size = strlen(end);
+
+	return length > size && memcmp(text + length - size, end, size) == 0;
+}
+
+/* A file has a folder or an ending; all else names what runs. */
+static bool
+is_file(const char *text)
+{
+	size_t length = strcspn(text, ":");
+
+	return memchr(text, '/', length) != NULL || ends_in(text, length, ".so") ||
+	    ends_in(text, length, ".yaml") || ends_in(text, length, ".yml");
+}
+
 /* METHOD, JSON and key=value are told apart by what they look like. */
 static void
 argument_parse(struct argp_state *state, char *arg)
@@ -49,7 +71,11 @@ argument_parse(struct argp_state *state, char *arg)
 
 	if (call->file == NULL) {
 		call->file = arg;
+		call->is_running = !is_file(arg);
 	} else if (!is_json && strchr(arg, '=') != NULL) {
+		if (call->is_running)
+			argp_failure(
+			    state, EXIT_FAILURE, 0, "'%s': what runs has its options already", arg);
 		if (pinioni_config_say(&call->config, &call->command, arg, &diag) != 0)
 			argp_failure(state, EXIT_FAILURE, 0, "%s", diag.text);
 	} else if (!is_json && call->method == NULL && call->json == NULL) {
@@ -106,10 +132,17 @@ parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		argument_parse(state, arg);
 		return 0;
+	case KEY_APP:
+		call->app = arg;
+		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_failure(state, EXIT_FAILURE, 0, "which FILE.so or FILE.yaml?");
+		argp_failure(
+		    state, EXIT_FAILURE, 0, "which FILE.so, FILE.yaml, or NAME of what runs?");
 		return 0;
 	case ARGP_KEY_SUCCESS:
+		if (call->app != NULL && !call->is_running)
+			argp_failure(
+			    state, EXIT_FAILURE, 0, "--app is of what runs, not of a file");
 		if (call->is_stream && (call->count != 0 || call->rate > 0))
 			argp_failure(state, EXIT_FAILURE, 0,
 			    "--stream prints items, --count and --rate print none");
@@ -128,6 +161,8 @@ static const struct argp_option options[] = {
 	    "Call so often a second, whether or not others have ended; times count from when a call "
 	    "was meant to begin. Without --count: for a second",
 	    0 },
+	{ "app", KEY_APP, "NAME", 0, "Of what runs: this application (the only one, or default)",
+	    0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -137,10 +172,11 @@ static const struct argp argp = {
 	.parser = parse,
 	.children = children,
 	.args_doc = "FILE.so[:symbol]|FILE.yaml [[DEPLOYMENT.]METHOD] [JSON] [key=value ...] "
-		    "[DEPLOYMENT.OPTION=value ...]",
-	.doc = "Runs the application, calls METHOD (" PINION_CALL
-	       ") of DEPLOYMENT (the ingress), and prints "
-	       "its result. JSON is an array, arguments by position, or an object, by name.",
+		    "[DEPLOYMENT.OPTION=value ...]\nNAME[.DEPLOYMENT[.METHOD]] [JSON]",
+	.doc =
+	    "Runs the application, or attaches to the one that runs by NAME (pinion run --listen=NAME); "
+	    "calls METHOD (" PINION_CALL ") of DEPLOYMENT (the ingress), and prints "
+	    "its result. JSON is an array, arguments by position, or an object, by name.",
 };
 
 /* ---- whom to call ----------------------------------------------------------------------------- */
@@ -196,9 +232,8 @@ check_method(pinion_runtime *rt, const char *app, pinion_handle handle, const ch
 }
 
 static int
-find(struct call *call, pinion_runtime *rt, pinion_diag *diag)
+find(struct call *call, pinion_runtime *rt, const char *app, pinion_diag *diag)
 {
-	const char *app = call->config.apps[0].name == NULL ? "default" : call->config.apps[0].name;
 	const char *method = call->method == NULL ? PINION_CALL : call->method;
 	char *dot = call->method == NULL ? NULL : strrchr(call->method, '.');
 	const char *deployment = dot == NULL ? NULL : call->method;
@@ -323,11 +358,11 @@ call_often(const struct call *call, pinion_runtime *rt, pinion_diag *diag)
 }
 
 static int
-call_in(struct call *call, pinion_runtime *rt, pinion_diag *diag)
+call_in(struct call *call, pinion_runtime *rt, const char *app, pinion_diag *diag)
 {
 	int err;
 
-	if (find(call, rt, diag) != 0 || read_arguments(call, diag) != 0)
+	if (find(call, rt, app, diag) != 0 || read_arguments(call, diag) != 0)
 		return -1;
 	err = call->is_stream  ? call_stream(call, diag)
 	    : call->count != 0 ? call_often(call, rt, diag)
@@ -349,7 +384,68 @@ call_file(struct call *call, pinion_diag *diag)
 		    "the file has %zu applications, and one is called", call->config.app_count);
 	if (pinioni_start(&call->config, NULL, &rt, diag) != 0)
 		return -1;
-	err = call_in(call, rt, diag);
+	err = call_in(call, rt,
+	    call->config.apps[0].name == NULL ? "default" : call->config.apps[0].name, diag);
+	pinion_stop(rt);
+	return err;
+}
+
+/* ---- what runs -------------------------------------------------------------------------------- */
+
+/* The one that was named, the only one, or "default"; NULL: none of these. */
+static const char *
+choose_app(const struct call *call, pinion_runtime *rt, pinion_diag *diag)
+{
+	pinion_route routes[NAMES_MAX];
+	unsigned count = pinion_route_list(rt, routes, NAMES_MAX);
+	const char *want = call->app != NULL ? call->app : "default";
+	struct names names = { .length = 0 };
+
+	count = count < NAMES_MAX ? count : NAMES_MAX;
+	if (count == 1 && call->app == NULL)
+		return routes[0].app;
+	for (unsigned i = 0; i < count; i++) {
+		if (strcmp(routes[i].app, want) == 0)
+			return routes[i].app;
+		names_add(&names, routes[i].app);
+	}
+	(void)!pinioni_config_refuse(diag, NULL, "there is no application '%s'; there is: %s", want,
+	    count == 0 ? "none" : names.text);
+	return NULL;
+}
+
+/* What is behind the name's dot says what is called: a deployment, and maybe its method. */
+static int
+split_name(struct call *call, pinion_diag *diag)
+{
+	static char method[256];
+	char *dot = strchr(call->file, '.');
+
+	if (dot == NULL)
+		return 0;
+	if (call->method != NULL)
+		return pinioni_config_refuse(
+		    diag, NULL, "'%s' is one argument too many", call->method);
+	*dot = '\0';
+	if (snprintf(method, sizeof method, strchr(dot + 1, '.') == NULL ? "%s." PINION_CALL : "%s",
+		dot + 1) >= (int)sizeof method)
+		return pinioni_config_refuse(diag, NULL, "'%.32s...' is no method's name", dot + 1);
+	call->method = method;
+	return 0;
+}
+
+static int
+call_running(struct call *call, pinion_diag *diag)
+{
+	pinion_runtime *rt;
+	const char *app;
+	int err = -1;
+
+	if (split_name(call, diag) != 0 || pinion_attach(&rt, call->file, .diag = diag) != 0)
+		return -1;
+	app = choose_app(call, rt, diag);
+	if (app != NULL)
+		err = call_in(call, rt, app, diag);
 	pinion_stop(rt);
 	return err;
 }
@@ -361,7 +457,8 @@ pinioni_verb_call(int argc, char **argv)
 	pinion_diag diag = { "" };
 	int code = EXIT_SUCCESS;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &call) != 0 || call_file(&call, &diag) != 0) {
+	if (argp_parse(&argp, argc, argv, 0, NULL, &call) != 0 ||
+	    (call.is_running ? call_running(&call, &diag) : call_file(&call, &diag)) != 0) {
 		(void)fprintf(stderr, "pinion call: %s\n", diag.text);
 		code = EXIT_FAILURE;
 	}

@@ -106,6 +106,8 @@ pinioni_config_setting_name(enum config_setting setting)
 		[SETTING_WORKERS] = "workers",
 		[SETTING_IDLE] = "idle",
 		[SETTING_POLL] = "poll",
+		[SETTING_LISTEN] = "listen",
+		[SETTING_LISTEN_GROUP] = "listen_group",
 	};
 
 	return names[setting];
@@ -154,6 +156,12 @@ set(struct config *config, enum config_setting setting, const char *text, pinion
 		break;
 	case SETTING_POLL:
 		config->poll = text;
+		break;
+	case SETTING_LISTEN:
+		config->listen = text;
+		break;
+	case SETTING_LISTEN_GROUP:
+		config->listen_group = text;
 		break;
 	case SETTING_PORT:
 		err = read_number(text, 0, PORT_MAX, &config->port, diag);

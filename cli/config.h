@@ -37,13 +37,15 @@ enum config_setting {
 	SETTING_WORKERS,
 	SETTING_IDLE,
 	SETTING_POLL,
+	SETTING_LISTEN,
+	SETTING_LISTEN_GROUP,
 	SETTINGS
 };
 
 struct config {
 	struct config_app *apps;
 	size_t app_count;
-	const char *host, *idle, *poll;
+	const char *host, *idle, *poll, *listen, *listen_group;
 	int port; /* as in pinion_http.h: -1 is any free one */
 	int workers;
 	int64_t request_timeout_ns;

@@ -371,6 +371,8 @@ read_root(struct reader *r, const yaml_node_t *root)
 		{ "workers", read_setting },
 		{ "idle", read_setting },
 		{ "poll", read_setting },
+		{ "listen", read_setting },
+		{ "listen_group", read_setting },
 	};
 
 	if (root == NULL)

@@ -19,6 +19,7 @@ static const struct verb {
 	{ "build", "pinion build", pinioni_verb_build },
 	{ "call", "pinion call", pinioni_verb_call },
 	{ "run", "pinion run", pinioni_verb_run },
+	{ "status", "pinion status", pinioni_verb_status },
 	{ "version", "pinion version", pinioni_verb_version },
 };
 
@@ -33,7 +34,9 @@ static const char doc[] =
     "Verbs:\n"
     "  build FILE.so[:symbol] [key=value ...]                   writes a file that runs it\n"
     "  call FILE.so[:symbol] [[DEPLOYMENT.]METHOD] [JSON]       calls it once, or often\n"
+    "  call NAME[.DEPLOYMENT[.METHOD]] [JSON]                   the same of what runs\n"
     "  run FILE.so[:symbol]|FILE.yaml [key=value ...]           serves it over HTTP\n"
+    "  status [NAME]                                            shows what runs, and how it does\n"
     "  version                                                  says what this is made of\n"
     "\n"
     "`pinion VERB --help' tells more.";

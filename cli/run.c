@@ -165,7 +165,10 @@ print_ready(const struct run *run, pinion_runtime *rt, pinion_http *http, const 
 		    is_v6 ? "]" : "", pinion_http_port(http), route->prefix);
 	else
 		printf("without HTTP");
-	printf(" (%u worker%s)\n", workers, workers == 1 ? "" : "s");
+	printf(" (%u worker%s)", workers, workers == 1 ? "" : "s");
+	if (run->config.listen != NULL)
+		printf(", found as '%s'", run->config.listen);
+	(void)putchar('\n');
 }
 
 /* A line for each application, all at once. */

@@ -33,6 +33,10 @@ static const struct argp_option of_runtime[] = {
 	{ "poll", KEY_SETTING + SETTING_POLL, "PACE", 0,
 	    "Between two looks of who waits: auto (tried at start), clock, 2 clocks, pause, 2 pauses, 4 pauses or tight",
 	    0 },
+	{ "listen", KEY_SETTING + SETTING_LISTEN, "NAME", 0,
+	    "Let other processes attach by this name (none may)", 0 },
+	{ "listen-group", KEY_SETTING + SETTING_LISTEN_GROUP, "GROUP", 0,
+	    "And those of this group, beside our own user's", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 

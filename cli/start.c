@@ -81,7 +81,8 @@ pinioni_start(
 		err = pinioni_config_refuse(diag, NULL, "out of memory");
 	} else if (open_modules(config, builders, diag) == 0) {
 		err = pinion_start(rt, .workers = config->workers, .idle = config->idle,
-		    .poll = config->poll, .log = log, .diag = &why);
+		    .poll = config->poll, .log = log, .diag = &why, .name = config->listen,
+		    .listen = config->listen, .listen_group = config->listen_group);
 		if (err != 0)
 			err = refuse_start(config, &why, diag);
 		else

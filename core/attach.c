@@ -593,6 +593,15 @@ pinion_attach_with(const pinion_attach_options *o)
 	return 0;
 }
 
+int
+pinion_attach_list(pinion_name_fn *visit, void *arg, pinion_diag *diag)
+{
+	struct rendezvous_error why = { "" };
+	int err = pinioni_rendezvous_list(visit, arg, &why);
+
+	return err == 0 ? 0 : pinioni_refuse(diag, err, "%s", why.text);
+}
+
 /* ---- leaving -------------------------------------------------------------------------------- */
 
 void

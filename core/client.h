@@ -21,6 +21,7 @@ struct client {
 	bool is_known;      /* it has said HELLO */
 	pinion_port *ports; /* by their `next` */
 	uint32_t port_count;
+	uint32_t violations; /* messages that made no sense */
 };
 
 #define CLIENT_NONE ((struct client){ .channel = -1, .peer.pidfd = -1 })

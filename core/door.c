@@ -20,6 +20,8 @@
 #include "shm/futex.h"
 #include "shm/rendezvous.h"
 
+static_assert((int)CLIENTS_MAX == (int)DIRECTORY_CLIENTS, "a line for each");
+
 enum {
 	EVENTS = 16,
 	TURN_MS = 1 /* while something is being buried */
@@ -57,6 +59,19 @@ struct door {
 };
 
 /* ---- coming and going ------------------------------------------------------------------------- */
+
+/* What tools see of whoever has this place. */
+static void
+show(const struct door *d, const struct client *c)
+{
+	struct directory_client *line = &d->runtime->directory.clients[c - d->clients];
+	bool is_here = c->channel >= 0;
+
+	directory_say32(&line->uid, is_here ? (uint32_t)c->peer.uid : 0);
+	directory_say32(&line->ports, c->port_count);
+	directory_say32(&line->violations, c->violations);
+	directory_say32(&line->pid, is_here ? (uint32_t)c->peer.pid : 0);
+}
 
 static int
 watch(const struct door *d, int fd, enum event_of of, unsigned place, uint32_t serial)
@@ -97,6 +112,7 @@ show_out(struct door *d, struct client *c)
 	(void)close(c->channel); /* nothing could be done about either */
 	(void)close(c->peer.pidfd);
 	*c = CLIENT_NONE;
+	show(d, c);
 	d->client_count--;
 }
 
@@ -146,6 +162,7 @@ let_in(struct door *d, int channel)
 		return err;
 	}
 	*c = (struct client){ .channel = channel, .serial = serial, .peer = peer };
+	show(d, c);
 	d->client_count++;
 	return 0;
 }
@@ -184,6 +201,20 @@ listen_to(struct door *d, struct client *c)
 		    (long)c->peer.pid);
 	if (err != 0 && err != -EAGAIN)
 		show_out(d, c);
+	else
+		show(d, c);
+}
+
+/* Of all its ports, also of those that are gone. */
+static void
+count_violations(struct client *c)
+{
+	for (pinion_port *p = c->ports; p != NULL; p = p->next) {
+		/* relaxed: it only grows, and this thread alone takes from it. */
+		uint32_t more = atomic_exchange_explicit(&p->violations, 0, memory_order_relaxed);
+
+		c->violations += more;
+	}
 }
 
 static void
@@ -191,17 +222,16 @@ show_out_violators(struct door *d)
 {
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = &d->clients[i];
-		uint64_t violations = 0;
 
-		for (const pinion_port *p = c->ports; p != NULL; p = p->next) {
-			/* relaxed: it only grows. */
-			violations += atomic_load_explicit(&p->violations, memory_order_relaxed);
-		}
-		if (c->channel < 0 || violations < VIOLATIONS_MAX)
+		if (c->channel < 0)
+			continue;
+		count_violations(c);
+		show(d, c);
+		if (c->violations < VIOLATIONS_MAX)
 			continue;
 		pinioni_runtime_log(d->runtime,
-		    "process %ld, which had attached, is shown out: %llu of its messages made no sense",
-		    (long)c->peer.pid, (unsigned long long)violations);
+		    "process %ld, which had attached, is shown out: %u of its messages made no sense",
+		    (long)c->peer.pid, c->violations);
 		show_out(d, c);
 	}
 }

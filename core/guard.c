@@ -109,9 +109,8 @@ refuse(struct worker *w, const struct message *m, pinion_port *port)
 	board_count(w->line, COUNT_REFUSED, 1);
 	if (m->slot < port->memory.slot_count && m->kind == MESSAGE_CALL)
 		pinioni_request_refuse(w, port, m);
-	/* relaxed: a number; what follows from it comes later in any case. */
-	if (atomic_fetch_add_explicit(&port->violations, 1, memory_order_relaxed) + 1 ==
-	    VIOLATIONS_MAX)
+	/* relaxed: a number; what follows from it comes later in any case. The first since the door has looked knocks. */
+	if (atomic_fetch_add_explicit(&port->violations, 1, memory_order_relaxed) == 0)
 		pinioni_door_knock(w->runtime->door);
 }
 

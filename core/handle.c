@@ -215,6 +215,22 @@ pinion_method_of(pinion_handle handle, const char *name)
 	return handle;
 }
 
+unsigned
+pinion_replica_count(pinion_handle handle)
+{
+	struct pinion_runtime *rt = pinioni_runtimes_lock(handle_runtime(handle));
+	unsigned count = 0;
+
+	if (rt == NULL)
+		return 0;
+	/* What is being changed just now counts as it is said: it is for people. */
+	if (registry_deployment(&rt->registry, handle_deployment(handle)) != NULL)
+		count =
+		    directory_hear32(&rt->directory.deployments[handle_deployment(handle)].count);
+	pinioni_runtimes_unlock();
+	return count;
+}
+
 bool
 pinion_handle_streams(pinion_handle handle)
 {

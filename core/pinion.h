@@ -556,6 +556,22 @@ unsigned pinion_route_list(pinion_runtime *rt, pinion_route *routes, unsigned ma
 unsigned pinion_deployment_list(
     pinion_runtime *rt, const char *app, const char **names, unsigned max);
 
+/* Replicas that calls with this handle go to now; 0: none, or the handle is of nothing. */
+unsigned pinion_replica_count(pinion_handle handle);
+
+/* Names that pinion_attach finds now. 0 or -errno. */
+typedef void pinion_name_fn(void *arg, const char *name);
+int pinion_attach_list(pinion_name_fn *visit, void *arg, pinion_diag *diag) PINION_MUST_CHECK;
+/* A process that has attached to the runtime. */
+typedef struct pinion_client_status {
+	int64_t pid;
+	uint32_t uid;
+	uint32_t ports;
+	uint32_t violations; /* messages that made no sense; at 16 it is shown out */
+} pinion_client_status;
+/* Of the client of that number, if it is below what is returned: how many there are. */
+unsigned pinion_client_look(pinion_runtime *rt, unsigned client, pinion_client_status *status);
+
 /* What is taken and not given back; all zero when nothing runs and nothing is held. */
 typedef struct pinion_census {
 	uint64_t slots, blocks, fibers, custody, borrowed, ports, maps;

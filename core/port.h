@@ -165,9 +165,10 @@ struct pinion_port {
 	uint32_t harvest_count;
 	_Atomic int event_fd; /* W owner, once  R workers   edge F */
 	uint64_t sleeps, rescued;
-	_Atomic uint32_t visitors;   /* W under the runtime's lock: others copying from it */
-	_Atomic uint32_t violations; /* of a guest: messages that made no sense. W workers */
-	struct pinion_port *next;    /* to be taken down */
+	_Atomic uint32_t visitors; /* W under the runtime's lock: others copying from it */
+	_Atomic uint32_t
+	    violations; /* of a guest: messages that made no sense, since the door has looked. W workers, door */
+	struct pinion_port *next; /* to be taken down */
 };
 
 /* A port for this thread. 0 or -errno, then nothing is left. worker: NULL for a foreign thread. */

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "core/attach.h"
 #include "core/runtime.h"
 #include "core/thread.h"
 #include "shm/bell.h"
@@ -75,6 +76,8 @@ pinion_route_list(pinion_runtime *rt, pinion_route *routes, unsigned max)
 {
 	unsigned count;
 
+	if (rt->attached != NULL)
+		(void)!pinioni_attached_renew(rt); /* else what was known before */
 	(void)pthread_mutex_lock(&rt->lock);
 	count = rt->app_count;
 	for (uint32_t i = 0; i < count && i < max; i++)
@@ -215,6 +218,27 @@ pinion_worker_look(pinion_runtime *rt, unsigned worker, pinion_worker_status *s)
 		.yielded = board_read(line, COUNT_YIELDED),
 	};
 	return rt->worker_count;
+}
+
+unsigned
+pinion_client_look(pinion_runtime *rt, unsigned client, pinion_client_status *s)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < DIRECTORY_CLIENTS; i++) {
+		const struct directory_client *line = &rt->directory.clients[i];
+		uint32_t pid = directory_hear32(&line->pid);
+
+		if (pid == 0)
+			continue;
+		if (count++ != client || s == NULL)
+			continue;
+		*s = (pinion_client_status){ .pid = pid,
+			.uid = directory_hear32(&line->uid),
+			.ports = directory_hear32(&line->ports),
+			.violations = directory_hear32(&line->violations) };
+	}
+	return count;
 }
 
 const char *

@@ -11,7 +11,8 @@ enum {
 	HEAD_SIZE = sizeof(struct segment_header) + sizeof(struct directory_head),
 	DEPLOYMENTS_SIZE = DIRECTORY_DEPLOYMENTS * sizeof(struct directory_deployment),
 	REPLICAS_SIZE = DIRECTORY_REPLICAS * sizeof(struct directory_replica),
-	SIZE = HEAD_SIZE + DEPLOYMENTS_SIZE + REPLICAS_SIZE
+	CLIENTS_SIZE = DIRECTORY_CLIENTS * sizeof(struct directory_client),
+	SIZE = HEAD_SIZE + DEPLOYMENTS_SIZE + REPLICAS_SIZE + CLIENTS_SIZE
 };
 static_assert(HEAD_SIZE % PINION_LINE == 0, "segment format");
 
@@ -23,6 +24,8 @@ lay_out(struct directory *d)
 	d->head = (struct directory_head *)(base + sizeof(struct segment_header));
 	d->deployments = (struct directory_deployment *)(base + HEAD_SIZE);
 	d->replicas = (struct directory_replica *)(base + HEAD_SIZE + DEPLOYMENTS_SIZE);
+	d->clients =
+	    (struct directory_client *)(base + HEAD_SIZE + DEPLOYMENTS_SIZE + REPLICAS_SIZE);
 }
 
 int

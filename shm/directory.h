@@ -26,6 +26,7 @@
 enum {
 	DIRECTORY_DEPLOYMENTS = 4096,
 	DIRECTORY_REPLICAS = 16384,
+	DIRECTORY_CLIENTS = 256,
 };
 
 struct directory {
@@ -33,6 +34,7 @@ struct directory {
 	struct directory_head *head;
 	struct directory_deployment *deployments;
 	struct directory_replica *replicas;
+	struct directory_client *clients;
 };
 
 int pinioni_directory_create(struct directory *d, const char *name)
@@ -104,6 +106,21 @@ directory_read_same(const struct directory *d, uint64_t version)
 	/* relaxed: Q on each entry orders this after them. */
 	return (version & 1) == 0 &&
 	    atomic_load_explicit(&d->head->version, memory_order_relaxed) == version;
+}
+
+/* Writer, and reader, of what is for people. */
+static inline void
+directory_say32(_Atomic uint32_t *where, uint32_t value)
+{
+	/* relaxed: a number for people. */
+	atomic_store_explicit(where, value, memory_order_relaxed);
+}
+
+static inline uint32_t
+directory_hear32(const _Atomic uint32_t *where)
+{
+	/* relaxed: as above. */
+	return atomic_load_explicit(where, memory_order_relaxed);
 }
 
 /* Reader, once a call: does my copy still hold? */

@@ -22,7 +22,7 @@
  *           | segment_header               |           | segment_header               |
  *           | board_worker 0, 1, ...       |           | worker_doors 0, 1, ...       |
  *           directory (the controller's board of what exists)
- *           | segment_header | directory_head | deployments | replicas |
+ *           | segment_header | directory_head | deployments | replicas | clients |
  *           histogram (in any of them, or in private memory)
  *           | mark, above | counts |
  *
@@ -314,6 +314,14 @@ struct directory_deployment {
 struct directory_replica {
 	_Atomic uint32_t worker;
 	_Atomic uint32_t deployment;
+};
+
+/* A process that has attached. Beside the sequence lock: each number is whole, and they are for people. */
+struct directory_client {
+	_Atomic uint32_t pid; /* 0: none */
+	_Atomic uint32_t uid;
+	_Atomic uint32_t ports;
+	_Atomic uint32_t violations; /* messages that made no sense */
 };
 
 /* How often each value came. W its recorder  R all: each number is whole. See shm/histogram.h. */

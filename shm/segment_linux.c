@@ -267,6 +267,7 @@ pinioni_segment_layout_hash(void)
 		sizeof(struct directory_head),
 		sizeof(struct directory_deployment),
 		sizeof(struct directory_replica),
+		sizeof(struct directory_client),
 		sizeof(struct histogram),
 		offsetof(struct histogram, counts),
 	};

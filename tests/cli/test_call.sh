@@ -108,7 +108,7 @@ talking() {
 }
 
 # Names.
-refused "which FILE.so or FILE.yaml\?"
+refused "which FILE.so, FILE.yaml, or NAME of what runs\?"
 refused "./none.so: No such file or directory" none.so
 refused "*apps.so has no symbol 'nobody'" apps.so:nobody
 talking "the ingress of 'default' has no method 'shout'; it has: __call__, add, *; the deployments are: Talker, Relay, Talker#2" shout

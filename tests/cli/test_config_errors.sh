@@ -37,7 +37,7 @@ option() {
 }
 
 # Unknown keys.
-refused ":3: there is no key 'app' here; there are: applications, http, workers, idle, poll" <<<"$(app "app: 1")"
+refused ":3: there is no key 'app' here; there are: applications, http, workers, idle, poll, listen, listen_group" <<<"$(app "app: 1")"
 refused ":3: there is no key 'route' here; there are: name, import_path, *" <<<"$(app "    route: /")"
 refused ":3: there is no key 'Port' here; there are: host, port, request_timeout" <<<"$(app "http: {Port: 1}")"
 refused ":5: Numberer: there is no option \"replicas\"; there are: num_replicas, *" <<<"$(option "replicas: 1")"

@@ -6,7 +6,7 @@ pinion=$1
 page=$(cd "$(dirname "$0")/../.." && pwd)/docs/man/pinion.1
 
 verbs() {
-	"$pinion" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p' | sort
+	"$pinion" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p' | sort -u
 }
 
 options() { # of each verb's --help: "  -o, --output=FILE   ..."; argp's own are left out
