@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs an example: hello, chain, object_ref, stream, embed, trading.
+# Installs what is missing, builds, and runs an example: hello, chain, object_ref, stream, embed, client, trading.
 #   examples/run.sh NAME [ARGUMENT...]
 # hello listens on port 8000, or on PINION_PORT.
 set -euo pipefail
@@ -50,6 +50,20 @@ hello() {
 	echo "$last"
 }
 
+# One program serves, the other calls it.
+client() {
+	local pid ready
+	exec {said}< <(exec "$built/examples/serve" "$@")
+	pid=$!
+	trap 'kill "$pid" 2>/dev/null || true' EXIT
+	IFS= read -r ready <&"$said" || exit 1 # it has said why
+	echo "$ready"
+	"$built/examples/client" "$@"
+	kill -TERM "$pid"
+	wait "$pid"
+	trap - EXIT
+}
+
 [ $# -gt 0 ] || usage
 name=$1
 shift
@@ -57,6 +71,10 @@ case $name in
 hello)
 	prepare curl
 	hello
+	;;
+client)
+	prepare
+	client "$@"
 	;;
 chain | object_ref | stream | embed | trading)
 	prepare
