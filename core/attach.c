@@ -602,6 +602,13 @@ pinion_attach_list(pinion_name_fn *visit, void *arg, pinion_diag *diag)
 	return err == 0 ? 0 : pinioni_refuse(diag, err, "%s", why.text);
 }
 
+void
+pinioni_attached_forked(const struct attachment *a)
+{
+	if (a != NULL)
+		(void)close(a->channel); /* nothing could be done about it */
+}
+
 /* ---- leaving -------------------------------------------------------------------------------- */
 
 void

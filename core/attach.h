@@ -35,4 +35,7 @@ int pinioni_attached_renew(struct pinion_runtime *rt) __attribute__((warn_unused
 /* pinion_stop of such a runtime: the last of those who attached it takes it down. */
 void pinioni_attached_leave(struct pinion_runtime *rt);
 
+/* In a forked child: the connection is its parent's. NULL: there is none. */
+void pinioni_attached_forked(const struct attachment *a);
+
 #endif

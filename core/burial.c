@@ -10,6 +10,7 @@
 enum burial_stage {
 	BURIAL_LANES,
 	BURIAL_ASKS,
+	BURIAL_HEARS,
 	BURIAL_WAITS,
 	BURIAL_ENDS
 };
@@ -25,9 +26,7 @@ struct burial_look {
 struct burial {
 	pinion_port *port;
 	enum burial_stage stage;
-	bool was_empty;                 /* nothing was left in the round before, */
-	uint64_t (*tails)[WORKERS_MAX]; /* in which that had been written, by each worker */
-	struct burial_look looks[];     /* one a worker */
+	struct burial_look looks[]; /* one a worker, of the last round */
 };
 
 struct retired_guest {
@@ -86,7 +85,16 @@ is_answered(const struct burial *b)
 	return true;
 }
 
-/* What each worker had written by the round before, the others have taken. */
+static bool
+is_empty(const struct burial *b)
+{
+	for (unsigned i = 0; i < b->port->runtime->own_count; i++)
+		if (b->looks[i].left != 0)
+			return false;
+	return true;
+}
+
+/* What each worker had written when it looked, the others have taken since: it was dropped, if it named the port. */
 static bool
 is_taken(const struct burial *b)
 {
@@ -99,28 +107,10 @@ is_taken(const struct burial *b)
 			/* C */
 			uint64_t taken = atomic_load_explicit(&head->taken, memory_order_acquire);
 
-			if ((int64_t)(taken - b->tails[from][to]) < 0)
+			if ((int64_t)(taken - b->looks[from].tails[to]) < 0)
 				return false;
 		}
 	return true;
-}
-
-/* True: nothing names the port any more. */
-static bool
-judge(struct burial *b)
-{
-	unsigned workers = b->port->runtime->own_count;
-	bool is_empty = true, is_over;
-
-	for (unsigned i = 0; i < workers; i++)
-		is_empty = is_empty && b->looks[i].left == 0;
-	is_over = is_empty && b->was_empty && is_taken(b);
-	if (is_empty && b->was_empty)
-		return is_over; /* the tails of the first such round stay */
-	for (unsigned i = 0; i < workers; i++)
-		memcpy(b->tails[i], b->looks[i].tails, sizeof b->tails[i]);
-	b->was_empty = is_empty;
-	return false;
 }
 
 /* ---- the end ---------------------------------------------------------------------------------- */
@@ -129,11 +119,9 @@ static void
 unmap(struct pinion_runtime *rt, struct retired *retired)
 {
 	struct retired_guest *r = caa_container_of(retired, struct retired_guest, retired);
-	unsigned index = r->port->index;
 
+	(void)rt;
 	pinioni_port_destroy(r->port);
-	/* O: the number is free, for another. */
-	atomic_store_explicit(&rt->buried[index], NULL, memory_order_release);
 	free(r);
 }
 
@@ -153,6 +141,9 @@ retire(pinion_port *port)
 	*r = (struct retired_guest){ .retired = { .runtime = rt, .free = unmap }, .port = port };
 	(void)pthread_mutex_lock(&rt->lock);
 	rt->port_count--;
+	/* O: the number is free, for another. Before the grace period begins, or it would not cover those who find the port
+	 * here. */
+	atomic_store_explicit(&rt->buried[port->index], NULL, memory_order_release);
 	(void)pthread_mutex_unlock(&rt->lock);
 	pinioni_retire(&rt->reclaimer, &r->retired);
 	return true;
@@ -177,10 +168,8 @@ pinioni_guest_bury(pinion_port *port)
 	size_t looks = rt->own_count * sizeof(struct burial_look);
 	struct burial *b = calloc(1, sizeof *b + looks);
 
-	if (b == NULL || (b->tails = calloc(rt->own_count, sizeof *b->tails)) == NULL) {
-		free(b);
+	if (b == NULL)
 		return NULL;
-	}
 	b->port = port;
 	(void)pthread_mutex_lock(&rt->lock);
 	/* O twice: whoever misses it in the one finds it in the other. */
@@ -200,18 +189,21 @@ pinioni_burial_turn(struct burial *b)
 		return false;
 	case BURIAL_ASKS:
 		ask(b);
-		b->stage = BURIAL_WAITS;
+		b->stage = BURIAL_HEARS;
+		return false;
+	case BURIAL_HEARS:
+		if (is_answered(b))
+			b->stage = is_empty(b) ? BURIAL_WAITS : BURIAL_ASKS;
 		return false;
 	case BURIAL_WAITS:
-		if (is_answered(b))
-			b->stage = judge(b) ? BURIAL_ENDS : BURIAL_ASKS;
+		if (is_taken(b))
+			b->stage = BURIAL_ENDS;
 		return false;
 	case BURIAL_ENDS:
 		break;
 	}
 	if (!retire(b->port))
 		return false;
-	free(b->tails);
 	free(b);
 	return true;
 }

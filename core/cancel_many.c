@@ -135,10 +135,16 @@ names_port(const struct pinion_request *r, const pinion_port *port)
 
 /* Ends it, if its handler does not run. */
 static void
-end_now(struct worker *w, struct pinion_request *r)
+end_now(struct worker *w, struct pinion_request *r, const pinion_port *port)
 {
 	if (r->state == REQUEST_PLACEHOLDER && r->dependents == NULL) {
 		pinioni_worker_drop_placeholder(w, r);
+	} else if (r->state == REQUEST_WAITING && r->port != port) {
+		unlist(w, r);
+		pinioni_request_fail(r, -EOWNERDEAD, PINION_ORIGIN_RUNTIME,
+		    "the process whose result it waits for has gone");
+	} else if (r->port != port && r->port != NULL) {
+		return; /* somebody else's: it ends as it does */
 	} else if (take_to_end(r)) {
 		unlist(w, r);
 		pinioni_request_fail(r, -ECANCELED, PINION_ORIGIN_RUNTIME, "its caller has gone");
@@ -159,7 +165,7 @@ pinioni_cancel_port(struct worker *w, const pinion_port *port)
 		if (r->state == REQUEST_FREE || !names_port(r, port))
 			continue;
 		left++;
-		end_now(w, r);
+		end_now(w, r, port);
 	}
 	return left;
 }

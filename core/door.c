@@ -409,6 +409,19 @@ pinioni_door_close(struct door *d)
 	free_door(d);
 }
 
+void
+pinioni_door_forked(const struct door *d)
+{
+	if (d == NULL)
+		return;
+	/* Without a look at what it says: nothing could be done about any. */
+	(void)close(d->rendezvous.listener);
+	(void)close(d->poll);
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
+		if (d->clients[i].channel >= 0)
+			(void)close(d->clients[i].channel);
+}
+
 static int
 find_group(struct door *d, const char *group, pinion_diag *diag)
 {

@@ -24,6 +24,8 @@ void pinioni_door_say_stopping(struct door *door);
 /* Whoever is still in is shown out; returns when nothing of theirs is left. */
 void pinioni_door_empty(struct door *door);
 void pinioni_door_close(struct door *door);
+/* In a forked child: nobody finds it there. */
+void pinioni_door_forked(const struct door *door);
 /* Somebody is to be looked at. Any thread. */
 void pinioni_door_knock(struct door *door) __attribute__((cold));
 

@@ -4,11 +4,11 @@
  *
  *   made, its descriptors handed over --> found by workers --> closed by its process, or that has ended: buried
  *
- *   burial   LANES     nobody finds the port; workers do not look at its lanes any more
- *            ROUNDS    each worker, on its own thread, in rounds: cancels what it has of the port, counts it, and says how far
- *                      it has written in its lanes
- *            OVER      two rounds in a row found nothing, and all that had been written by the first was taken before the
- *                      second: nothing names it. After a grace period it is unmapped, and its number is free
+ *   burial   LANES   nobody finds the port; workers do not look at its lanes any more
+ *            ASKS    each worker, on its own thread: cancels what it has of the port, counts it, and says how far it has
+ *            HEARS   written in its lanes. Something was left: once more
+ *            WAITS   until all that had been written is taken: who takes what names the port drops it
+ *            ENDS    nothing names it. Its number is free; after a grace period it is unmapped
  *
  * Why       What a dead process asked for may be anywhere: queued, running, on its way between two workers. Nobody counts
  *           that on the data path. So it is counted when it matters, by those who have it.

@@ -504,8 +504,10 @@ pinion_response_error(pinion_response r)
 		.origin = PINION_ORIGIN_CALLER,
 		.deployment = str_of(NULL),
 		.method = str_of(NULL),
-		.text = str_of("a response is used only by the thread that made it, and while its "
-			       "runtime runs") };
+		.text = str_of(pinioni_is_forked
+			? "this process was forked: the runtime is its parent's; attach to it, or start one"
+			: "a response is used only by the thread that made it, and while its runtime "
+			  "runs") };
 	struct port_shell *shell;
 	int err;
 	pinion_port *port;

@@ -534,7 +534,7 @@ enter_phase(struct pinion_runtime *rt, enum runtime_phase phase)
 void
 pinion_stop(pinion_runtime *rt)
 {
-	if (rt == NULL)
+	if (rt == NULL || rt->is_forked)
 		return;
 	if (thread_worker() != NULL && thread_worker()->runtime == rt) {
 		pinioni_runtime_log(

@@ -52,6 +52,7 @@ struct pinion_runtime {
 	size_t arena_bytes, stack_size;
 	int64_t drain_ns;
 	bool prefault, huge_pages, tries_paces, is_listed;
+	bool is_forked;        /* it is the parent process's */
 	_Atomic uint32_t said; /* W and R any thread: what the log has heard, core/grant.c */
 	pinion_clock clock;
 	bool clock_is_time; /* and not a user's own, which may stand still */

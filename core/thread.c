@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/attach.h"
+#include "core/door.h"
 #include "core/grant.h"
 #include "shm/futex.h"
 
@@ -25,9 +27,8 @@ static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
 /* ---- runtimes ------------------------------------------------------------------------------- */
 
-/* Once a process; refused by old kernels: see pinioni_shells_close. When the library is loaded, since the kernel
- * takes 20 ms for it as soon as there are other threads, and none while there is one. */
-__attribute__((constructor)) static void
+/* Refused by old kernels: see pinioni_shells_close. */
+static void
 register_membarrier(void)
 {
 	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
@@ -112,6 +113,64 @@ void
 pinioni_runtimes_unlock(void)
 {
 	(void)pthread_mutex_unlock(&table_lock);
+}
+
+/* ---- forking -------------------------------------------------------------------------------- */
+
+bool pinioni_is_forked;
+
+static void
+before_fork(void)
+{
+	(void)pthread_mutex_lock(&table_lock); /* so that the child's is whole */
+}
+
+static void
+in_parent(void)
+{
+	(void)pthread_mutex_unlock(&table_lock);
+}
+
+/* The runtime is the parent's, threads and segments: what is left of it here says so to whoever asks, and keeps nothing of
+ * the parent's open. */
+static void
+forget(struct pinion_runtime *rt)
+{
+	for (struct port_shell *s = rt->shells; s != NULL; s = s->runtime_next) {
+		/* K: there is no other thread. */
+		atomic_store_explicit(&s->closed, 1, memory_order_release);
+	}
+	rt->is_forked = true;
+	rt->worker_count = rt->own_count = 0;
+	/* relaxed: as above. */
+	atomic_store_explicit(&rt->phase, RUNTIME_STOPPED, memory_order_relaxed);
+	(void)pthread_mutex_init(&rt->lock, NULL); /* some thread of the parent's may have had it */
+	(void)pthread_mutex_init(&rt->run_lock, NULL);
+	pinioni_door_forked(rt->door);
+	pinioni_attached_forked(rt->attached);
+}
+
+static void
+in_child(void)
+{
+	for (unsigned i = 0; i < table_end; i++) {
+		if (table[i] != NULL)
+			forget(table[i]);
+		pinioni_is_forked = pinioni_is_forked || table[i] != NULL;
+		table[i] = NULL;
+	}
+	pinioni_self = (struct thread_self){ .worker = NULL };
+	(void)pthread_mutex_unlock(&table_lock);
+}
+
+/* When the library is loaded, since the kernel takes 20 ms for membarrier as soon as there are other threads, and none
+ * while there is one. */
+__attribute__((constructor)) static void
+prepare_process(void)
+{
+	register_membarrier();
+	(void)pthread_atfork(
+	    before_fork, in_parent, in_child); /* without memory a child is not told */
 }
 
 /* ---- shells --------------------------------------------------------------------------------- */

@@ -60,6 +60,9 @@ void pinioni_runtimes_remove(struct pinion_runtime *rt);
 struct pinion_runtime *pinioni_runtimes_lock(uint64_t key);
 void pinioni_runtimes_unlock(void);
 
+/* W a forked child, while it has one thread: it had runtimes, which are its parent's. */
+extern bool pinioni_is_forked;
+
 /* A thread that is no worker of that runtime: see port_enter, port_enter_response. */
 pinion_port *pinioni_port_enter(uint64_t runtime_key, struct port_shell **shell, int *err);
 pinion_port *pinioni_port_enter_response(uint32_t port_word, struct port_shell **shell, int *err);

@@ -82,12 +82,14 @@ pinioni_channel_receive(int channel, struct parcel *p)
 		.msg_iovlen = 1,
 		.msg_control = &room,
 		.msg_controllen = sizeof room };
+	int was_reset = 0;
 	ssize_t got;
 
 	p->descriptor_count = 0;
+	/* A reset is told once, before what the other had sent: it may have said why. */
 	do
 		got = recvmsg(channel, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
+	while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !was_reset++)));
 	if (got < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	take_descriptors(&m, p);

@@ -64,21 +64,33 @@ served_folder_remove(void **state)
 }
 
 static inline void
+guest_hear(void *bytes, size_t size)
+{
+	assert_int_equal(read(served_ready[0], bytes, size), size);
+}
+
+static inline void
 guests_await_ready(int count)
 {
 	char byte;
 
 	for (int i = 0; i < count; i++)
-		assert_int_equal(read(served_ready[0], &byte, 1), 1);
+		guest_hear(&byte, 1);
+}
+
+static inline void
+guest_say(const void *bytes, size_t size)
+{
+	const char *fd = getenv("PINION_TEST_READY");
+
+	if (fd == NULL || write(atoi(fd), bytes, size) != (ssize_t)size)
+		_exit(98);
 }
 
 static inline void
 guest_say_ready(void)
 {
-	const char *fd = getenv("PINION_TEST_READY");
-
-	if (fd == NULL || write(atoi(fd), "r", 1) != 1)
-		_exit(98);
+	guest_say("r", 1);
 }
 
 static inline pid_t
