@@ -64,6 +64,15 @@ pinioni_config_free(struct config *config)
 	}
 }
 
+/* Texts of a file may have line ends in them; what is wrong is said in one line. */
+static void
+make_line(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == '\x7f')
+			*text = '?';
+}
+
 int
 pinioni_config_refuse(pinion_diag *diag, const char *where, const char *format, ...)
 {
@@ -72,11 +81,14 @@ pinioni_config_refuse(pinion_diag *diag, const char *where, const char *format, 
 
 	if (where != NULL)
 		length = snprintf(diag->text, sizeof diag->text, "%s: ", where);
-	if ((size_t)length >= sizeof diag->text)
-		return -1; /* a path as long as that is what is wrong */
-	va_start(values, format);
-	(void)vsnprintf(diag->text + length, sizeof diag->text - (size_t)length, format, values);
-	va_end(values);
+	/* Else a path as long as that is what is wrong. */
+	if ((size_t)length < sizeof diag->text) {
+		va_start(values, format);
+		(void)vsnprintf(
+		    diag->text + length, sizeof diag->text - (size_t)length, format, values);
+		va_end(values);
+	}
+	make_line(diag->text);
 	return -1;
 }
 

@@ -185,29 +185,36 @@ read_mapping(struct reader *r, const yaml_node_t *of, const yaml_node_t *mapping
 /* ---- deployments ------------------------------------------------------------------------------ */
 
 /* NULL: it has none. */
-static const yaml_node_t *
-find_value(const struct reader *r, const yaml_node_t *mapping, const char *name)
+static const yaml_node_pair_t *
+find_pair(const struct reader *r, const yaml_node_t *mapping, const char *name)
 {
 	for (const yaml_node_pair_t *p = mapping->data.mapping.pairs.start;
 	     p < mapping->data.mapping.pairs.top; p++)
 		if (strcmp(text_of(node_at(r, p->key)), name) == 0)
-			return node_at(r, p->value);
+			return p;
 	return NULL;
+}
+
+/* Of one that has been read. */
+static const char *
+name_of(const struct reader *r, const yaml_node_t *deployment)
+{
+	return text_of(node_at(r, find_pair(r, deployment, "name")->value));
 }
 
 static int
 read_deployment(struct reader *r, const yaml_node_t *deployment, struct config_app *app)
 {
 	pinion_override o = { .deployment = NULL };
-	const yaml_node_t *name;
+	const yaml_node_pair_t *name;
 
 	if (check_type(r, deployment, deployment, YAML_MAPPING_NODE) != 0 ||
 	    check_keys(r, deployment) != 0)
 		return -1;
-	name = find_value(r, deployment, "name");
+	name = find_pair(r, deployment, "name");
 	if (name == NULL)
 		return refuse(r, deployment, "a deployment needs a name");
-	if (read_scalar(r, name, name, &o.deployment) != 0)
+	if (read_scalar(r, node_at(r, name->key), node_at(r, name->value), &o.deployment) != 0)
 		return -1;
 	for (const yaml_node_pair_t *p = deployment->data.mapping.pairs.start;
 	     p < deployment->data.mapping.pairs.top; p++) {
@@ -237,9 +244,9 @@ read_deployments(struct reader *r, const yaml_node_t *key, const yaml_node_t *va
 
 		if (read_deployment(r, deployment, into) != 0)
 			return -1;
-		name = text_of(find_value(r, deployment, "name"));
+		name = name_of(r, deployment);
 		for (const yaml_node_item_t *k = first; k < i; k++)
-			if (strcmp(text_of(find_value(r, node_at(r, *k), "name")), name) == 0)
+			if (strcmp(name_of(r, node_at(r, *k)), name) == 0)
 				return refuse(
 				    r, deployment, "deployment '%s' is there twice", name);
 	}

@@ -8,6 +8,7 @@
 
 #include "core/custody.h"
 #include "core/door.h"
+#include "core/guest_sanitizer.h"
 #include "core/record.h"
 #include "core/runtime.h"
 
@@ -130,5 +131,7 @@ pinioni_guard_admits(struct worker *w, const struct lane_rx *lane, const struct 
 		makes_sense = cancel_makes_sense(m, port);
 	if (!makes_sense)
 		refuse(w, m, port);
+	else if (m->slot != SLOT_NONE)
+		guest_sanitizer_called(&port->memory.slots[m->slot]);
 	return makes_sense;
 }

@@ -46,6 +46,8 @@ if [ -x tests/weaken.sh ]; then
 	echo "== weakened memory orders"
 	if $long; then tests/weaken.sh --all; else tests/weaken.sh --changed; fi || failed+=(weaken)
 fi
+echo "== fuzzing"
+if $long; then tests/fuzz/run.sh --long; else tests/fuzz/run.sh; fi || failed+=(fuzz)
 if $long; then
 	echo "== broken behaviours"
 	tests/break.sh || failed+=(break)

@@ -414,13 +414,24 @@ request_received(struct request *r)
 
 /* ---- the call's end -------------------------------------------------------------------------- */
 
+/* Before MHD 0.9.75 looks whether a resumed connection has an answer, it reads from it, and takes the end of what its client
+ * says for the end of all, unless it is the one that was silent longest. But those with a time limit of their own are all
+ * looked at before any is read. They are few: it is taken back when the answer has been sent, or a stream has begun. */
+static void
+resume(struct request *r)
+{
+	(void)MHD_set_connection_option(
+	    r->connection, MHD_CONNECTION_OPTION_TIMEOUT, r->service->timeout_s + 1);
+	MHD_resume_connection(r->connection);
+}
+
 /* Not queued for want of memory: MHD asks for it again, and is told to close. */
 static void
 finish(struct request *r, const struct answer *answer)
 {
 	(void)request_answer(r, answer);
 	give_back(r);
-	MHD_resume_connection(r->connection);
+	resume(r);
 }
 
 static void
@@ -455,7 +466,7 @@ on_progress(struct request *r)
 	else if (!r->is_stream)
 		on_result(r);
 	else if (stream_answered(r, &sent))
-		MHD_resume_connection(r->connection);
+		resume(r);
 }
 
 void
@@ -630,13 +641,14 @@ pinioni_http_on_completed(void *service, struct MHD_Connection *connection, void
 	struct request *r = *request;
 
 	(void)service;
-	(void)connection;
 	(void)why;
 	*request = NULL;
 	if (r == NULL)
 		return;
 	if (r->is_under_way)
 		r->service->under_way--;
+	(void)MHD_set_connection_option(
+	    connection, MHD_CONNECTION_OPTION_TIMEOUT, r->service->timeout_s);
 	call_over(r);
 	pinioni_http_stream_end(&r->streaming);
 	pinioni_http_buffer_free(&r->body);

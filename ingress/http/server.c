@@ -39,7 +39,8 @@
 #define BODY_MAX_DEFAULT (INT64_C(1) << 20)
 #define BODY_MAX (INT64_C(1) << 30) /* bytes: what a frame can count, with room for its head */
 #define TIMEOUT_NS_DEFAULT (INT64_C(60) * 1000000000)
-#define TIMEOUT_S_MAX (INT64_C(1) << 30)
+/* libmicrohttpd 0.9.75 counts milliseconds in 32 bits: 49 days. One second more is for resume() of request.c. */
+#define TIMEOUT_S_MAX (INT64_C(0xffffffff) / 1000 - 1)
 
 enum {
 	PORT_DEFAULT = 8000,
@@ -284,20 +285,25 @@ random_seed(const void *otherwise)
 	return seed;
 }
 
-static int
-daemon_start(struct pinion_http *http, int64_t timeout_ns)
+static unsigned
+seconds_of(int64_t timeout_ns)
 {
 	int64_t timeout_s = timeout_ns / 1000000000 + (timeout_ns % 1000000000 != 0);
+
+	return (unsigned)(timeout_s > TIMEOUT_S_MAX ? TIMEOUT_S_MAX : timeout_s);
+}
+
+static int
+daemon_start(struct pinion_http *http)
+{
 	const union MHD_DaemonInfo *info;
 
-	if (timeout_s > TIMEOUT_S_MAX)
-		timeout_s = TIMEOUT_S_MAX;
 	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
 	    pinioni_http_on_access, &http->service, MHD_OPTION_LISTEN_SOCKET, http->listener.fd,
 	    MHD_OPTION_URI_LOG_CALLBACK, pinioni_http_on_uri, &http->service,
 	    MHD_OPTION_NOTIFY_COMPLETED, pinioni_http_on_completed, &http->service,
 	    MHD_OPTION_NOTIFY_CONNECTION, pinioni_http_on_connection, &http->hangups,
-	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)timeout_s, MHD_OPTION_CONNECTION_LIMIT,
+	    MHD_OPTION_CONNECTION_TIMEOUT, http->service.timeout_s, MHD_OPTION_CONNECTION_LIMIT,
 	    (unsigned)CONNECTIONS_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1,
 	    MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, /* the thread blocks all signals */
 	    MHD_OPTION_END);
@@ -394,7 +400,7 @@ http_start(struct pinion_http *http, const pinion_http_options *options)
 		(void)complain(options->diag, err, "epoll");
 		goto undo_listener;
 	}
-	err = daemon_start(http, options->timeout_ns);
+	err = daemon_start(http);
 	if (err != 0) {
 		(void)complain(options->diag, err, "libmicrohttpd does not start");
 		goto undo_hangups;
@@ -435,6 +441,7 @@ pinion_http_start_with(pinion_runtime *rt, const pinion_http_options *given)
 	http->service = (struct service){ .runtime = rt,
 		.body_max = (size_t)options.body_max,
 		.id_seed = random_seed(http),
+		.timeout_s = seconds_of(options.timeout_ns),
 		.request_timeout_ns = options.request_timeout_ns,
 		.log = options.log,
 		.log_arg = options.log_arg };

@@ -23,6 +23,7 @@ struct service {
 	pinion_port *port;
 	size_t body_max;
 	uint64_t id_seed;
+	unsigned timeout_s; /* of a silent connection; one second more when its answer begins */
 	uint32_t under_way; /* requests received in full, and not yet answered to the last byte */
 	TAILQ_HEAD(requests, request) calls; /* under way, the oldest first */
 	struct requests

@@ -88,7 +88,10 @@ read_some(void *streaming, uint64_t position, char *to, size_t room)
 	size_t left;
 	int err;
 
-	(void)position;
+	/* The answer has begun, and is not read over any more: request.c, resume(). */
+	if (position == 0)
+		(void)MHD_set_connection_option(
+		    s->connection, MHD_CONNECTION_OPTION_TIMEOUT, s->service->timeout_s);
 	if (s->sent == s->text.length && !s->has_ended) {
 		err = fill(s);
 		if (err != 0 && err != -EAGAIN)

@@ -395,15 +395,13 @@ play_threads(const char *name)
 {
 	pinion_runtime *mine;
 	pinion_census c;
-	struct thread_of t[4];
+	struct thread_of t[4], fresh = { .n = (int)scaled(2000) };
 	pthread_t threads[4];
 
-	t[0].n = (int)scaled(2000);
-	t[0].failed = 0;
-	GUEST_WANT(attach_as(name, &mine, &t[0].worker) == 0);
+	GUEST_WANT(attach_as(name, &mine, &fresh.worker) == 0);
 	for (int round = 0; round < 5; round++) {
 		for (int i = 0; i < 4; i++) {
-			t[i] = t[0];
+			t[i] = fresh;
 			GUEST_WANT(pthread_create(&threads[i], NULL, call_often, &t[i]) == 0);
 		}
 		for (int i = 0; i < 4; i++) {
