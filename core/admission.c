@@ -65,6 +65,7 @@ pinioni_admission_ask(struct pinion_request *r)
 	struct worker *w = r->worker;
 
 	if (replica->queue_max != 0 && !was_given(r) && replica->queued >= room_of(replica)) {
+		r->lane = NULL; /* what ends in here looks at no lane, or it would nest */
 		if (!has_failed(r) && !pinioni_worker_give_surplus(w, r))
 			refuse(r);
 		return false;

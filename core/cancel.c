@@ -422,7 +422,7 @@ look_at_placeholder(struct worker *w, const struct custody_entry *e)
 		return;
 	list = dependents_detach(p);
 	pinioni_worker_drop_placeholder(w, p);
-	pinioni_request_route_all(list);
+	pinioni_request_route_all(w, list);
 }
 
 void

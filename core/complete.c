@@ -227,15 +227,34 @@ start_settled(struct worker *w, struct pinion_request *r, const struct arrival *
 	return true;
 }
 
-/* Those whose last argument this is go on before the slot is completed: they are the critical path. */
-__attribute__((noinline)) static struct pinion_request *
+/* Not so simple. What waits for others as well goes on when the slot is DONE; so does what waited for one that ends in
+ * here: earlier, it would wait for this call, whose dependents have been taken already. True: as reroute_begin. */
+__attribute__((noinline)) static bool
+route_settled(struct worker *w, struct pinion_request *r, const struct arrival *a)
+{
+	bool is_first = reroute_begin(w);
+
+	if (a->kind != PINION_KIND_NONE)
+		pinioni_record_settle(w, &r->message, r->method, a);
+	if (r->message.refs == 0)
+		pinioni_request_route(r);
+	else
+		reroute_add(w, r);
+	return is_first;
+}
+
+/* Those whose last argument this is go on before the slot is completed: they are the critical path. True: others are to
+ * be rerouted behind it. */
+__attribute__((noinline)) static bool
 dispatch_early(struct pinion_request *r, const struct outcome *o)
 {
+	struct worker *w = r->worker;
 	struct arrival a = { .kind = o->kind,
 		.generation = request_generation(r),
 		.port = r->message.port,
 		.slot = r->message.slot };
-	struct pinion_request *list = dependents_detach(r), *rest = NULL, **end = &rest;
+	struct pinion_request *list = dependents_detach(r);
+	bool is_first = false;
 
 	if (o->status == 0 && !o->in_place && kind_is_scalar(o->kind))
 		memcpy(&a.bits, o->bytes, sizeof a.bits);
@@ -243,20 +262,11 @@ dispatch_early(struct pinion_request *r, const struct outcome *o)
 		a.kind = PINION_KIND_NONE;
 	for (struct pinion_request *next; list != NULL; list = next) {
 		next = list->next;
-		if (a.kind != PINION_KIND_NONE) {
-			if (start_settled(r->worker, list, &a) || send_settled(r->worker, list, &a))
-				continue;
-			pinioni_record_settle(r->worker, &list->message, list->method, &a);
-		}
-		if (list->message.refs == 0) {
-			pinioni_request_route(list);
-			continue;
-		}
-		list->next = NULL;
-		*end = list;
-		end = &list->next;
+		if (a.kind == PINION_KIND_NONE ||
+		    (!start_settled(w, list, &a) && !send_settled(w, list, &a)))
+			is_first |= route_settled(w, list, &a);
 	}
-	return rest;
+	return is_first;
 }
 
 /* The result is written: nothing of the call is here any more. The flags of who wants to be told. */
@@ -326,17 +336,17 @@ complete_slot(struct pinion_request *r, const struct outcome *o)
 	pinion_port *port = r->port;
 	uint16_t at = r->message.slot;
 	struct slot *slot = &port->memory.slots[at];
-	struct pinion_request *rest = NULL;
+	bool is_first = false;
 	unsigned flags;
 
 	if (r->dependents == NULL && r->lane != NULL && may_depend(r->lane))
 		look_behind(w, r);
 	if (r->dependents != NULL)
-		rest = dispatch_early(r, o);
+		is_first = dispatch_early(r, o);
 	write_result(r, o, slot);
 	flags = finish_slot(r, slot, o->kind);
-	if (rest != NULL)
-		pinioni_request_route_all(rest);
+	if (is_first)
+		pinioni_request_reroute(w);
 	if (flags != 0)
 		pinioni_request_tell(w, port, at, flags);
 }

@@ -42,6 +42,26 @@ dependents_move(struct pinion_request *from, struct pinion_request *to)
 	(void)dependents_detach(from);
 }
 
+/* Dependents are about to be routed. One may end on its way, and then its own are: they are added, and whoever began routes
+ * all of them, one after the other, or a chain would end on one stack. True: that is us, by pinioni_request_reroute. */
+static inline bool
+reroute_begin(struct worker *w)
+{
+	if (w->rerouted_end != NULL)
+		return false;
+	w->rerouted_end = &w->rerouted;
+	return true;
+}
+
+/* After those that are there; it was begun. */
+static inline void
+reroute_add(struct worker *w, struct pinion_request *r)
+{
+	r->next = NULL;
+	*w->rerouted_end = r;
+	w->rerouted_end = &r->next;
+}
+
 enum {
 	FOLLOWS_NONE = -1
 };

@@ -66,7 +66,7 @@ stand_in(struct worker *w, struct pinion_request *r)
 		struct pinion_request *list = dependents_detach(r);
 
 		custody_leave(w, r, 0, 0);
-		pinioni_request_route_all(list);
+		pinioni_request_route_all(w, list);
 		return;
 	}
 	w->placeholders++;
@@ -241,12 +241,28 @@ pinioni_request_route(struct pinion_request *r)
 }
 
 void
-pinioni_request_route_all(struct pinion_request *list)
+pinioni_request_reroute(struct worker *w)
 {
+	for (struct pinion_request *r; (r = w->rerouted) != NULL;) {
+		w->rerouted = r->next;
+		if (w->rerouted == NULL)
+			w->rerouted_end = &w->rerouted;
+		pinioni_request_route(r);
+	}
+	w->rerouted_end = NULL;
+}
+
+void
+pinioni_request_route_all(struct worker *w, struct pinion_request *list)
+{
+	bool is_first = reroute_begin(w);
+
 	for (struct pinion_request *next; list != NULL; list = next) {
 		next = list->next;
-		pinioni_request_route(list);
+		reroute_add(w, list);
 	}
+	if (is_first)
+		pinioni_request_reroute(w);
 }
 
 /* ---- accepting ------------------------------------------------------------------------------ */
@@ -506,6 +522,6 @@ pinioni_request_look_at_placeholders(struct worker *w)
 			continue;
 		list = dependents_detach(p);
 		pinioni_worker_drop_placeholder(w, p);
-		pinioni_request_route_all(list);
+		pinioni_request_route_all(w, list);
 	}
 }

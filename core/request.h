@@ -171,8 +171,10 @@ void pinioni_request_fail(struct pinion_request *r, int code, enum pinion_origin
     const char *format, ...) __attribute__((format(printf, 4, 5), cold));
 /* Sends it to whoever is next to have it: an argument's worker, its target, itself. */
 void pinioni_request_route(struct pinion_request *r);
-/* Each of a list that was somebody's dependents. */
-void pinioni_request_route_all(struct pinion_request *list);
+/* Each of a list that was somebody's dependents: at once, or by whoever routes others already. */
+void pinioni_request_route_all(struct worker *w, struct pinion_request *list);
+/* Each that was added since reroute_begin said true: core/custody.h. */
+void pinioni_request_reroute(struct worker *w);
 /* Hands it to another worker, with all that waits for it behind. */
 void pinioni_request_hand_over(
     struct pinion_request *r, const struct message *m, unsigned worker, unsigned target_worker);

@@ -151,8 +151,10 @@ struct worker {
 	unsigned work;             /* done in this turn */
 	struct cds_list_head ripe; /* struct batcher, to be looked at */
 	uint32_t ripe_count;
-	uint32_t judged_turn; /* of watch: since when handlers with rules run, and */
-	uint64_t judged_at;   /* ticks */
+	uint32_t judged_turn;            /* of watch: since when handlers with rules run, and */
+	uint64_t judged_at;              /* ticks */
+	struct pinion_request *rerouted; /* were somebody's dependents: core/custody.h */
+	struct pinion_request **rerouted_end; /* NULL: nobody routes them */
 };
 
 /* To an idle sibling. False: there is none, or it may not move. */
