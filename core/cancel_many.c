@@ -171,6 +171,17 @@ pinioni_cancel_port(struct worker *w, const pinion_port *port)
 }
 
 void
+pinioni_guests_count(struct worker *w, uint32_t counts[PORTS_MAX])
+{
+	for (uint32_t i = 0; i < pinioni_worker_pool_size(w); i++) {
+		const struct pinion_request *r = pinioni_worker_request_at(w, i);
+
+		if (r->state != REQUEST_FREE && r->message.port < PORTS_MAX)
+			counts[r->message.port]++;
+	}
+}
+
+void
 pinioni_cancel_all(struct worker *w)
 {
 	w->unusual += !w->canceling;

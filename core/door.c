@@ -42,6 +42,12 @@ enum door_wish {
 	WISH_CLOSE
 };
 
+/* A look at how many requests of each guest the workers have. */
+struct guests_look {
+	struct control letter;
+	uint32_t counts[PORTS_MAX];
+};
+
 struct door {
 	struct pinion_runtime *runtime;
 	struct rendezvous rendezvous;
@@ -56,6 +62,8 @@ struct door {
 	struct client clients[CLIENTS_MAX];
 	struct burial *burials[PORTS_MAX];
 	uint32_t burial_count;
+	struct guests_look *looks; /* one a worker; */
+	bool is_looking;           /* letters are under way */
 };
 
 /* ---- coming and going ------------------------------------------------------------------------- */
@@ -237,6 +245,76 @@ show_out_violators(struct door *d)
 }
 
 static void
+count_guests(struct worker *w, void *arg)
+{
+	pinioni_guests_count(w, arg);
+}
+
+/* Letters to all workers, one look at a time. A client that is idle is not looked for. */
+static void
+ask_for_guests(struct door *d)
+{
+	struct pinion_runtime *rt = d->runtime;
+
+	for (unsigned i = 0; i < rt->own_count; i++) {
+		struct guests_look *l = &d->looks[i];
+
+		*l = (struct guests_look){ .letter = { .run = count_guests, .arg = l->counts } };
+		pinioni_worker_control_send(&rt->workers[i], &l->letter);
+	}
+	d->is_looking = true;
+}
+
+/* False: not all have answered yet. */
+static bool
+hear_of_guests(struct door *d, uint32_t counts[PORTS_MAX])
+{
+	memset(counts, 0, PORTS_MAX * sizeof counts[0]);
+	for (unsigned i = 0; i < d->runtime->own_count; i++) {
+		/* B */
+		if (atomic_load_explicit(&d->looks[i].letter.done, memory_order_acquire) == 0)
+			return false;
+		for (unsigned port = 0; port < PORTS_MAX; port++)
+			counts[port] += d->looks[i].counts[port];
+	}
+	d->is_looking = false;
+	return true;
+}
+
+/* Whoever has more under way than its slots can answer: it is no caller, but a flood. */
+static void
+show_out_floods(struct door *d)
+{
+	uint32_t counts[PORTS_MAX];
+
+	if (!hear_of_guests(d, counts))
+		return;
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &d->clients[i];
+		const pinion_port *p = c->channel < 0 ? NULL : c->ports;
+
+		while (p != NULL && counts[p->index] <= CLIENT_REQUESTS * d->runtime->slots)
+			p = p->next;
+		if (p == NULL)
+			continue;
+		pinioni_runtime_log(d->runtime,
+		    "process %ld, which had attached, is shown out: %u requests of one port, which has %u slots",
+		    (long)c->peer.pid, counts[p->index], d->runtime->slots);
+		show_out(d, c);
+	}
+}
+
+/* Now and then, while somebody is here. */
+static void
+look_for_floods(struct door *d)
+{
+	if (d->is_looking)
+		show_out_floods(d);
+	else if (d->client_count != 0)
+		ask_for_guests(d);
+}
+
+static void
 say_stopping(struct door *d)
 {
 	d->lets_in = false;
@@ -286,7 +364,7 @@ look_at_wishes(struct door *d)
 	if (wish < WISH_EMPTY)
 		return;
 	show_all_out(d);
-	if (d->client_count == 0 && d->burial_count == 0)
+	if (d->client_count == 0 && d->burial_count == 0 && !d->is_looking)
 		grant(d, wish);
 }
 
@@ -323,6 +401,15 @@ is_closed(const struct door *d)
 	return atomic_load_explicit(&d->granted, memory_order_relaxed) == WISH_CLOSE;
 }
 
+/* Milliseconds until the next turn, if nothing comes. */
+static int
+patience(const struct door *d)
+{
+	if (d->burial_count != 0 || d->is_looking || (d->client_count != 0 && !d->lets_in))
+		return TURN_MS;
+	return d->client_count != 0 ? CLIENTS_LOOK_MS : -1;
+}
+
 static void *
 keep_door(void *door)
 {
@@ -333,11 +420,12 @@ keep_door(void *door)
 	(void)snprintf(name, sizeof name, "%.10s-door", d->runtime->name);
 	pinioni_thread_name(name);
 	while (!is_closed(d)) {
-		bool is_busy = d->burial_count != 0 || (d->client_count != 0 && !d->lets_in);
-		int count = epoll_wait(d->poll, events, EVENTS, is_busy ? TURN_MS : -1);
+		int count = epoll_wait(d->poll, events, EVENTS, patience(d));
 
 		for (int i = 0; i < count; i++)
 			take_event(d, events[i].data.u64);
+		if (count == 0 || d->is_looking)
+			look_for_floods(d);
 		bury_on(d);
 		look_at_wishes(d);
 	}
@@ -396,6 +484,7 @@ free_door(struct door *d)
 		(void)close(d->poll); /* nothing could be done about either */
 	if (d->knock >= 0)
 		(void)close(d->knock);
+	free(d->looks);
 	free(d);
 }
 
@@ -459,6 +548,11 @@ new_door(struct pinion_runtime *rt)
 	if (d == NULL)
 		return NULL;
 	d->runtime = rt;
+	d->looks = calloc(rt->own_count, sizeof *d->looks);
+	if (d->looks == NULL) {
+		free(d);
+		return NULL;
+	}
 	d->lets_in = true;
 	d->poll = d->knock = d->rendezvous.listener = -1;
 	for (unsigned i = 0; i < CLIENTS_MAX; i++)

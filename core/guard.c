@@ -31,13 +31,16 @@ method_of(const struct worker *w, const struct message *m)
 									  : NULL;
 }
 
-/* Another call of this slot is still here: its owner would have waited for it. */
+/* Another call of this slot is still here: its owner would have waited for it. The latest is not yet written down, and that is
+ * not done for this. */
 static bool
 is_repeated(struct worker *w, const struct message *m)
 {
 	const struct custody_entry *e = worker_custody(w, m->port, m->slot);
+	const struct pinion_request *latest = w->latest;
 
-	custody_settle(w);
+	if (latest != NULL && latest->message.port == m->port && latest->message.slot == m->slot)
+		return true;
 	return e != NULL && e->here != NULL && e->here->state != REQUEST_PLACEHOLDER;
 }
 

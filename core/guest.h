@@ -33,6 +33,8 @@ struct burial *pinioni_guest_bury(pinion_port *port);
 /* True: it is over, and the burial is freed. */
 bool pinioni_burial_turn(struct burial *b);
 
+/* How many requests of each guest this worker has: what is added to counts[its number]. core/cancel_many.c */
+void pinioni_guests_count(struct worker *w, uint32_t counts[PORTS_MAX]);
 /* Ends what this worker has of the port, as far as it can be ended; how much is left. core/cancel.c */
 uint32_t pinioni_cancel_port(struct worker *w, const pinion_port *port);
 

@@ -51,6 +51,9 @@ empty_guarded_lane(struct worker *w, struct lane_rx *rx)
 {
 	unsigned taken = 0;
 
+	/* What it sends on may lie here, while the worker that it is for is in a long handler: no more than so much. */
+	if (w->outbox_messages > 2 * w->runtime->lane_cells)
+		return false;
 	do {
 		if (pinioni_request_take_guarded(w, rx))
 			w->starved_since = 0;

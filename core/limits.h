@@ -73,6 +73,9 @@ enum {
 	ATTACH_ARENA = 1 << 20, /* bytes of a client's port, all committed when it is made */
 	CLIENTS_MAX = 256,      /* processes attached at once */
 	CLIENT_PORTS_MAX = 128, /* of each */
+	CLIENT_REQUESTS =
+	    4, /* that a port's process may have here for each of its slots: more is a flood */
+	CLIENTS_LOOK_MS = 1000, /* between two looks for one */
 	VIOLATIONS_MAX = 16,    /* messages that make no sense, before a client is detached */
 	SLEEP_MAX_MS = 100,     /* bounds the harm of a lost wake-up */
 	PARKED_SLEEP_MS = 1     /* surplus looks for an idle sibling: nobody rings for that */

@@ -17,12 +17,51 @@
 static pinion_runtime *rt;
 static pinion_handle worker;
 
+/* How often each request of a client's was started: a client has so many numbers. */
+enum {
+	NUMBERS = 1 << 12,
+	CLIENTS = 1 << 10
+};
+static _Atomic uint8_t *ledger;
+static _Atomic uint64_t started_twice;
+
+static int
+start_once(void *state, pinion_request *req)
+{
+	uint64_t id = (uint64_t)pinion_arg_i64(req, 0) % (NUMBERS * (uint64_t)CLIENTS);
+
+	(void)state;
+	if (atomic_fetch_add(&ledger[id], 1) != 0)
+		atomic_fetch_add(&started_twice, 1);
+	return pinion_reply(req, (int64_t)id + 1);
+}
+
+static const pinion_deployment once = { .name = "Once",
+	.methods = PINION_METHODS(PINION_METHOD(PINION_CALL, start_once,
+	    .params = PINION_PARAMS(PINION_I64("id")), .returns = PINION_RETURNS_I64)) };
+
+static pinion_node *
+build_once(pinion_app *build, const pinion_config *config)
+{
+	(void)config;
+	return pinion_bind(build, &once, PINION_ARGS(), .num_replicas = 2);
+}
+
 static int
 start(void **state)
 {
+	pinion_handle handle;
+
 	(void)state;
+	ledger = malloc(NUMBERS * (size_t)CLIENTS);
+	atomic_store(&started_twice, 0);
+	if (ledger == NULL)
+		return 1;
+	memset((void *)ledger, 0,
+	    NUMBERS * (size_t)CLIENTS); /* so that it is there, and counts as had before */
 	return pinion_start(&rt, .workers = 2, .no_pin = true, .listen = "test") != 0 ||
-	    pinion_run(rt, graph_build_workers, &worker) != 0;
+	    pinion_run(rt, graph_build_workers, &worker) != 0 ||
+	    pinion_run(rt, build_once, &handle, .name = "once") != 0;
 }
 
 static int
@@ -30,6 +69,7 @@ stop(void **state)
 {
 	(void)state;
 	pinion_stop(rt);
+	free((void *)ledger);
 	return 0;
 }
 
@@ -103,14 +143,20 @@ is_attached(pinion_runtime **mine, const char *name)
 static int
 play_load(const char *name)
 {
+	/* Its number, of those that count. */
+	int64_t me = atoi(getenv("PINION_TEST_NUMBER")) % CLIENTS * (int64_t)NUMBERS;
 	pinion_runtime *mine;
-	pinion_handle to;
+	pinion_handle to, counted;
 
 	GUEST_WANT(is_attached(&mine, name));
 	GUEST_WANT(pinion_handle_find(mine, "default", NULL, &to) == 0);
+	GUEST_WANT(pinion_handle_find(mine, "once", NULL, &counted) == 0);
 	for (int64_t i = 0;; i++) {
-		pinion_response r[6];
+		pinion_response r[7];
 		int64_t x;
+
+		if (i < NUMBERS)
+			r[6] = pinion_call(counted, PINION_ARGS(me + i));
 
 		r[0] = pinion_call(to, PINION_ARGS(i));
 		r[1] = pinion_call(to, PINION_ARGS(r[0]));
@@ -123,6 +169,10 @@ play_load(const char *name)
 			GUEST_WANT(pinion_result(r[4], &x) == 0);
 		for (int k = 0; k < 6; k++)
 			pinion_release(r[k]);
+		if (i >= NUMBERS)
+			continue;
+		GUEST_WANT(pinion_result(r[6], &x) == 0 && x == me + i + 1);
+		pinion_release(r[6]);
 	}
 }
 
@@ -192,74 +242,122 @@ static const struct role roles[] = { { "load", play_load }, { "bereaved", play_b
 
 /* ---- clients ---------------------------------------------------------------------------------- */
 
+static pid_t
+start_load(int number)
+{
+	char text[16];
+
+	/* Whoever had this number before is long dead, or there was none. */
+	memset((void *)&ledger[number * NUMBERS], 0, NUMBERS);
+	(void)snprintf(text, sizeof text, "%d", number);
+	assert_int_equal(setenv("PINION_TEST_NUMBER", text, 1), 0);
+	return guest_start("load", "test");
+}
+
 static void
-a_client_killed_at_any_moment_leaves_nothing(void **state)
+kill_now(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(guest_wait(pid), -SIGKILL);
+}
+
+/* What a process has, before and after. */
+struct belongings {
+	unsigned descriptors, maps, threads;
+};
+
+static struct belongings
+belongings(void)
+{
+	return (struct belongings){ .descriptors = entries_in("/proc/self/fd"),
+		.maps = mappings(),
+		.threads = entries_in("/proc/self/task") };
+}
+
+static bool
+is_same(struct belongings a, struct belongings b)
+{
+	return a.descriptors == b.descriptors && a.maps == b.maps && a.threads == b.threads;
+}
+
+/* kB of memory of its own. */
+static long
+resident(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long all, mine, shared;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld %ld %ld", &all, &mine, &shared), 3);
+	(void)fclose(f);
+	return (mine - shared) * 4;
+}
+
+/* Two at a time, so that the one's death falls into the other's calls. */
+static void
+clients_killed_at_any_moment_leave_nothing(void **state)
 {
 	uint64_t random = seed() | 1;
-	int kills = (int)scaled(400);
-	unsigned descriptors, maps;
+	int kills = (int)scaled(5000), warm = kills / 10;
+	pid_t pids[2];
+	struct belongings before;
+	long memory = 0;
 
 	(void)state;
 	work_for(0);
-	descriptors = entries_in("/proc/self/fd");
-	maps = mappings();
+	before = belongings();
+	for (int k = 0; k < 2; k++)
+		pids[k] = start_load(k);
 	for (int i = 0; i < kills; i++) {
-		pid_t pid = guest_start("load", "test");
 		/* From before it attaches to after many calls. */
-		work_for((long)(next_random(&random) % 30000000));
-		assert_int_equal(kill(pid, SIGKILL), 0);
-		assert_int_equal(guest_wait(pid), -SIGKILL);
+		work_for((long)(next_random(&random) % 10000000));
+		kill_now(pids[i % 2]);
+		pids[i % 2] = start_load(2 + i % (CLIENTS - 2));
+		if (i == warm)
+			memory = resident();
+		if (i % 1000 == 999)
+			print_message("%d of %d killed\n", i + 1, kills);
 	}
+	for (int k = 0; k < 2; k++)
+		kill_now(pids[k]);
 	await_nothing_left();
 	graph_assert_clean(rt, 1);
-	while (entries_in("/proc/self/fd") != descriptors || mappings() != maps)
+	assert_int_equal(started_twice, 0);
+	while (!is_same(before, belongings()))
 		(void)sched_yield(); /* after a grace period */
+	print_message("%ld kB more than after %d kills\n", resident() - memory, warm);
+	assert_true(resident() - memory < 4096);
 }
 
+/* A storm: each is stopped and goes on at any moment, and never taken for dead. */
 static void
-several_clients_killed_at_once_leave_nothing(void **state)
+clients_that_are_stopped_keep_what_they_have(void **state)
 {
-	int rounds = (int)scaled(40);
-
-	(void)state;
-	work_for(0);
-	for (int i = 0; i < rounds; i++) {
-		pid_t pids[4];
-
-		for (int k = 0; k < 4; k++)
-			pids[k] = guest_start("load", "test");
-		work_for(20000000);
-		for (int k = 0; k < 4; k++)
-			assert_int_equal(kill(pids[k], SIGKILL), 0);
-		for (int k = 0; k < 4; k++)
-			assert_int_equal(guest_wait(pids[k]), -SIGKILL);
-	}
-	await_nothing_left();
-	graph_assert_clean(rt, 1);
-}
-
-static void
-a_client_that_is_stopped_keeps_what_it_has(void **state)
-{
-	pid_t pid = guest_start("load", "test");
+	uint64_t random = seed() | 1;
+	int stops = (int)scaled(2000);
+	pid_t pids[2] = { start_load(0), start_load(1) };
 	pinion_census c;
 
 	(void)state;
 	work_for(0);
 	do
 		pinion_census_take(rt, &c);
-	while (c.ports != 2);
-	for (int i = 0; i < 20; i++) {
+	while (c.ports != 3);
+	for (int i = 0; i < stops; i++) {
+		pid_t pid = pids[next_random(&random) % 2];
+
 		assert_int_equal(kill(pid, SIGSTOP), 0);
-		work_for(20000000);
+		/* Now and then for long. */
+		work_for((long)(next_random(&random) % (i % 100 == 0 ? 200000000 : 2000000)));
 		pinion_census_take(rt, &c);
-		assert_int_equal(c.ports, 2);
+		assert_int_equal(c.ports, 3);
 		assert_int_equal(kill(pid, SIGCONT), 0);
-		work_for(1000000);
+		work_for((long)(next_random(&random) % 1000000));
 	}
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(guest_wait(pid), -SIGKILL);
+	for (int k = 0; k < 2; k++)
+		kill_now(pids[k]);
 	await_nothing_left();
+	assert_int_equal(started_twice, 0);
 }
 
 /* ---- controllers ------------------------------------------------------------------------------ */
@@ -277,7 +375,7 @@ await_controller(const char *name)
 static void
 clients_of_a_killed_controller_are_told(void **state)
 {
-	int rounds = (int)scaled(20);
+	int rounds = (int)scaled(200);
 
 	(void)state;
 	for (int i = 0; i < rounds; i++) {
@@ -359,11 +457,9 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-		    a_client_killed_at_any_moment_leaves_nothing, start, stop),
+		    clients_killed_at_any_moment_leave_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(
-		    several_clients_killed_at_once_leave_nothing, start, stop),
-		cmocka_unit_test_setup_teardown(
-		    a_client_that_is_stopped_keeps_what_it_has, start, stop),
+		    clients_that_are_stopped_keep_what_they_have, start, stop),
 		cmocka_unit_test(clients_of_a_killed_controller_are_told),
 		cmocka_unit_test(the_next_to_start_takes_the_name_over),
 		cmocka_unit_test(of_two_that_start_at_once_one_wins),
