@@ -113,9 +113,23 @@ write_failure(const struct pinion_request *r, const struct outcome *o, struct sl
 		write_fault(r->port, r->message.slot, o->why);
 }
 
+/* Its caller said that there was room for it, and does not any more. */
+__attribute__((noinline, cold)) static void
+write_roomless(const struct pinion_request *r, struct slot *slot)
+{
+	const struct failing why = pinioni_request_failing(
+	    r, PINION_ORIGIN_RUNTIME, "its caller has no room for the result");
+	const struct outcome o = { .status = -EMSGSIZE, .why = &why };
+
+	board_count(r->worker->line, COUNT_FAILED, 1);
+	write_failure(r, &o, slot);
+}
+
 static inline void
 write_result(const struct pinion_request *r, const struct outcome *o, struct slot *slot)
 {
+	void *place;
+
 	if ((r->message.flags & MESSAGE_STAMP) != 0)
 		slot->stamp = clock_ticks();
 	if (o->status != 0) {
@@ -128,8 +142,10 @@ write_result(const struct pinion_request *r, const struct outcome *o, struct slo
 		return;
 	if (o->length <= SLOT_BYTES)
 		slot_write(slot, o->bytes, o->length);
+	else if ((place = pinioni_request_place(r, o->length)) != NULL)
+		memcpy(place, o->bytes, o->length);
 	else
-		memcpy(pinioni_request_place(r, o->length), o->bytes, o->length);
+		write_roomless(r, slot);
 }
 
 void
@@ -309,15 +325,13 @@ pinioni_request_complete_scalar(struct pinion_request *r, pinion_kind kind, uint
 __attribute__((noinline)) static const struct ring *
 note_more(const struct pinion_request *r, const struct outcome *o)
 {
-	const struct ring *ring;
 	uint64_t bytes;
 
 	if (o->status == 0) /* then it ran here */
 		r->replica->answered = o->length > SLOT_BYTES ? o->length : 0;
 	if (r->method->item_size == 0)
 		return NULL;
-	ring = pinioni_stream_ring(r->port, r->message.slot, &bytes);
-	return bytes >= sizeof *ring ? ring : NULL;
+	return pinioni_stream_ring(r->port, r->message.slot, &bytes);
 }
 
 /* Of a stream that has ended: its reader, on some worker. The ring may be something else by now; then one looks in
@@ -447,16 +461,15 @@ pinioni_request_relay(struct pinion_request *r, uint16_t at)
 		pinioni_request_complete(r, &o);
 }
 
-/* NULL: the caller reserved less. */
+/* NULL: the caller reserved less, or says so now. */
 void *
 pinioni_request_place(const struct pinion_request *r, uint32_t length)
 {
 	struct result_place place = record_place(&r->message);
 
 	if (place.size == 0)
-		place = r->port->memory.places[r->message.slot];
+		place = port_memory_place(&r->port->memory, r->message.slot);
 	if (place.size < length)
 		return NULL;
-	return segment_at(&r->port->memory.segment,
-	    r->port->memory.arena_base + (uint64_t)place.at * ARENA_GRANULE, length);
+	return port_memory_at(&r->port->memory, (uint64_t)place.at * ARENA_GRANULE, length);
 }

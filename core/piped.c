@@ -14,6 +14,10 @@
 #include "core/stream.h"
 #include "core/thread.h"
 
+enum {
+	VAIN_WAITS_MAX = 64 /* that ended, and nothing was there */
+};
+
 /* The reader's end. */
 struct inlet {
 	struct ring_rx rx;
@@ -63,7 +67,7 @@ pinioni_piped_open(struct pinion_request *r, const struct record_ref *ref, struc
 	ring = pinioni_stream_ring(port, ref->at, &bytes);
 	if (ring == NULL || !ring_rx_open(&in->rx, ring, bytes))
 		return -EBADMSG;
-	in->deadline = ring->deadline;
+	in->deadline = once_u64(&ring->deadline);
 	/* Its answer goes the long way, where streams are closed. */
 	r->message.flags |= MESSAGE_STAMP;
 	v->at = in;
@@ -242,6 +246,7 @@ pinioni_piped_next(
 	struct inlet *in = find(s, &r);
 	const struct ring_item *item;
 	uint64_t deadline = 0;
+	unsigned waits = 0;
 	int got;
 
 	if (in == NULL)
@@ -253,6 +258,8 @@ pinioni_piped_next(
 	    STREAM_NOTHING) {
 		int err = timeout_ns == 0 ? look_at_clock(w, in) : may_wait(w, r);
 
+		if (waits++ == VAIN_WAITS_MAX)
+			err = -EBADMSG; /* it comes and goes: nobody of ours writes that */
 		if (err == 0)
 			err = wait_in_time(w, r, in, deadline);
 		if (err != 0)

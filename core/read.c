@@ -51,7 +51,9 @@ pinioni_read(pinion_kind kind, const void *bytes, uint32_t length, const pinion_
 	if (into->kind == PINION_KIND_NONE)
 		return 0;
 	if (kind_is_scalar(into->kind))
-		return kind_is_scalar(kind) ? read_scalar(kind, bytes, into) : -EINVAL;
+		return kind_is_scalar(kind) && length == sizeof(uint64_t)
+		    ? read_scalar(kind, bytes, into)
+		    : -EINVAL;
 	if (into->kind != kind)
 		return -EINVAL;
 	if (kind == PINION_KIND_STR)

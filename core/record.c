@@ -27,10 +27,23 @@ record_bytes(const struct pinion_runtime *rt, const struct message *m, uint32_t 
 	memcpy(&outside, m->record, sizeof outside);
 	*length = outside.length;
 	port = runtime_port(rt, outside.port);
-	if (port == NULL || outside.offset > port->memory.arena_size)
-		return NULL;
-	return segment_at(
-	    &port->memory.segment, port->memory.arena_base + outside.offset, outside.length);
+	return port == NULL ? NULL : port_memory_at(&port->memory, outside.offset, outside.length);
+}
+
+/* Whether it names what whoever wrote it may name. What lies in another process's memory says anything at any time: it names
+ * what is that process's, or nothing. What came in a message was looked at then: core/guard.h. */
+static bool
+ref_is_its_own(
+    const struct pinion_runtime *rt, const struct message *m, const struct record_ref *ref)
+{
+	struct record_outside outside;
+	const pinion_port *port;
+
+	if (m->length <= MESSAGE_RECORD)
+		return true;
+	memcpy(&outside, m->record, sizeof outside);
+	port = runtime_port(rt, outside.port);
+	return port != NULL && (!port->is_guest || ref->port == outside.port);
 }
 
 static void
@@ -74,7 +87,7 @@ cursor_start(
 		return true;
 	if (length < sizeof l->kinds)
 		return false;
-	memcpy(&l->kinds, record, sizeof l->kinds);
+	l->kinds = once_u64(record);
 	l->end = sizeof l->kinds;
 	l->count = layout_task_count(l->kinds);
 	return true;
@@ -94,7 +107,7 @@ cursor_next(struct layout *l, const struct message *m, const unsigned char *reco
 
 		if (at + 4 > length)
 			return false;
-		memcpy(&bytes, record + at, 4);
+		bytes = once_u32(record + at);
 		l->end = at + 4;
 		f->size = bytes;
 	} else if (f->variable) {
@@ -175,8 +188,10 @@ pinioni_record_refs(const struct pinion_runtime *rt, const struct message *m,
 	while (l.next < l.count) {
 		if (!cursor_next(&l, m, record, length, &f))
 			return count;
-		if (f.is_ref)
-			memcpy(&refs[count++], record + f.at, sizeof refs[0]);
+		if (!f.is_ref)
+			continue;
+		once_copy(&refs[count], record + f.at, sizeof refs[0]);
+		count += ref_is_its_own(rt, m, &refs[count]);
 	}
 	return count;
 }
@@ -201,7 +216,7 @@ scalar_of(struct worker *w, const struct record_ref *ref, pinion_kind want,
 	if (port == NULL || ref->at >= port->memory.slot_count)
 		return false;
 	slot = &port->memory.slots[ref->at];
-	if (slot_look(slot, ref->call >> 16) != SLOT_IS_DONE || slot->status != 0 ||
+	if (slot_look(slot, ref->call >> 16) != SLOT_IS_DONE || slot_status(slot) != 0 ||
 	    !slot_copy(slot, ref->call >> 16, bits, sizeof *bits))
 		return false;
 	/* relaxed: its state was looked at above. */
@@ -321,20 +336,20 @@ pinioni_record_settle(
 
 /* Upstream failed: its error becomes ours, with the name of where it arose. */
 static int
-fail_upstream(
-    struct pinion_request *r, const pinion_port *port, const struct slot *slot, uint32_t at)
+fail_upstream(struct pinion_request *r, const pinion_port *port, int status, uint32_t at)
 {
-	const struct fault *fault = &port->memory.faults[at];
+	struct fault fault;
+	const char *said = port_memory_fault(&port->memory, at, &fault);
 	char text[FAULT_TEXT];
 	struct failing why = {
 		.origin = PINION_ORIGIN_UPSTREAM,
-		.deployment = fault->deployment,
-		.method = fault->method,
+		.deployment = fault.deployment,
+		.method = fault.method,
 		.text = text,
 	};
-	struct outcome o = { .status = slot->status < 0 ? slot->status : -EBADMSG, .why = &why };
+	struct outcome o = { .status = status < 0 ? status : -EBADMSG, .why = &why };
 
-	(void)snprintf(text, sizeof text, "%.*s", (int)fault->length, fault->text);
+	(void)snprintf(text, sizeof text, "%.*s", (int)fault.length, said);
 	pinioni_request_complete(r, &o);
 	return -EIO;
 }
@@ -354,6 +369,13 @@ copy_result(struct pinion_request *r, const struct slot *slot, uint64_t generati
 	return slot_look(slot, generation) == SLOT_IS_DONE ? copy : NULL;
 }
 
+/* A result's kind, of what its slot says: what a handler is given for a stream is ours, and no result. */
+static bool
+is_of_result(unsigned kind)
+{
+	return kind <= PINION_KIND_HANDLE || kind == PINION_KIND_REF;
+}
+
 /* What a reference stands for becomes the view. */
 static int
 view_result(struct pinion_request *r, const struct record_ref *ref, struct view *v)
@@ -361,24 +383,27 @@ view_result(struct pinion_request *r, const struct record_ref *ref, struct view 
 	const pinion_port *port = runtime_port(r->worker->runtime, ref->port);
 	const struct slot *slot;
 	uint64_t word;
+	int status;
 
 	if (port == NULL || ref->at >= port->memory.slot_count)
 		return -ESTALE;
 	slot = &port->memory.slots[ref->at];
 	if (slot_look(slot, ref->call >> 16) != SLOT_IS_DONE)
 		return -ESTALE;
-	if (slot->status != 0)
-		return fail_upstream(r, port, slot, ref->at);
+	status = slot_status(slot);
+	if (status != 0)
+		return fail_upstream(r, port, status, ref->at);
 	/* relaxed: its state was looked at above. */
 	word = atomic_load_explicit(&slot->word, memory_order_relaxed);
 	v->kind = slot_word_kind(word);
-	v->length = slot->length;
+	v->length = slot_length(slot);
+	if (!is_of_result(v->kind))
+		return -EBADMSG;
 	if (v->length <= SLOT_BYTES)
 		v->at = slot->bytes;
 	else
-		v->at = segment_at(&port->memory.segment,
-		    port->memory.arena_base +
-			(uint64_t)port->memory.places[ref->at].at * ARENA_GRANULE,
+		v->at = port_memory_at(&port->memory,
+		    (uint64_t)port_memory_place(&port->memory, ref->at).at * ARENA_GRANULE,
 		    v->length);
 	if (ref->port != r->message.port && v->at != NULL)
 		v->at = copy_result(r, slot, ref->call >> 16, v->at, v->length);
@@ -398,8 +423,7 @@ view_ref(struct pinion_request *r, const struct record_ref *ref, struct view *v)
 	if (port == NULL)
 		return -ESTALE;
 	v->length = (uint32_t)ref->call;
-	v->at = segment_at(&port->memory.segment,
-	    port->memory.arena_base + (uint64_t)ref->at * ARENA_GRANULE, v->length);
+	v->at = port_memory_at(&port->memory, (uint64_t)ref->at * ARENA_GRANULE, v->length);
 	return v->at == NULL ? -EBADMSG : 0;
 }
 
@@ -407,21 +431,19 @@ view_ref(struct pinion_request *r, const struct record_ref *ref, struct view *v)
 static int
 check_view(struct view *v, const pinion_param *want)
 {
-	uint64_t bits = 0;
-
 	if (want == NULL) {
 		if (!kind_is_scalar((pinion_kind)v->kind))
 			return 0;
 		if (v->length != sizeof v->word)
 			return -EINVAL;
-		memcpy(&v->word, v->at, sizeof v->word);
+		v->word = once_u64(v->at);
 		return 0;
 	}
 	if (kind_is_scalar(want->kind)) {
-		if (!kind_is_scalar((pinion_kind)v->kind) || v->length != sizeof bits)
+		if (!kind_is_scalar((pinion_kind)v->kind) || v->length != sizeof v->word)
 			return -EINVAL;
-		memcpy(&bits, v->at, sizeof bits);
-		return pinioni_value_convert((pinion_kind)v->kind, bits, want->kind, &v->word);
+		return pinioni_value_convert(
+		    (pinion_kind)v->kind, once_u64(v->at), want->kind, &v->word);
 	}
 	if (v->kind != (uint32_t)want->kind)
 		return -EINVAL;
@@ -459,9 +481,12 @@ decode_field(struct pinion_request *r, const struct field *f, unsigned i)
 			memcpy(&v->word, r->record + f->at, sizeof v->word);
 		else
 			v->at = r->record + f->at;
-		return 0;
+		/* Nobody of ours puts such a struct into a message, where it does not lie well. */
+		return f->align > 8 && (uintptr_t)v->at % f->align != 0 ? -EBADMSG : 0;
 	}
-	memcpy(&ref, r->record + f->at, sizeof ref);
+	once_copy(&ref, r->record + f->at, sizeof ref);
+	if (!ref_is_its_own(r->worker->runtime, &r->message, &ref))
+		return -EBADMSG;
 	v->kind = want != NULL ? (uint32_t)want->kind : (uint32_t)f->kind;
 	if ((v->kind == PINION_KIND_STREAM) != (ref.kind == REF_STREAM))
 		return -EBADMSG;

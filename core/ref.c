@@ -166,9 +166,10 @@ copy_out(
     pinion_port *port, const pinion_port *owner, uint32_t at, uint64_t generation, pinion_into into)
 {
 	const struct slot *slot = &owner->memory.slots[at];
+	struct result_place place = port_memory_place(&owner->memory, at);
 	uint64_t word;
-	uint32_t length = slot->length;
-	int status = slot->status;
+	uint32_t length = slot_length(slot);
+	int status = slot_status(slot);
 	const void *from;
 	void *copy;
 
@@ -176,7 +177,12 @@ copy_out(
 	word = atomic_load_explicit(&slot->word, memory_order_relaxed);
 	if ((word & SLOT_ENDED) != 0)
 		return -ESTALE; /* given back */
-	if (length > SLOT_BYTES && length > owner->memory.places[at].size)
+	from = slot->bytes;
+	if (length > SLOT_BYTES)
+		from = length > place.size
+		    ? NULL
+		    : port_memory_at(&owner->memory, (uint64_t)place.at * ARENA_GRANULE, length);
+	if (from == NULL)
 		return -ESTALE;
 	copy = room_for(port, length < SLOT_BYTES ? SLOT_BYTES : length);
 	if (copy == NULL)
@@ -185,18 +191,13 @@ copy_out(
 		if (!slot_copy(slot, generation, copy, length))
 			return -ESTALE;
 	} else {
-		from = segment_at(&owner->memory.segment,
-		    owner->memory.arena_base +
-			(uint64_t)owner->memory.places[at].at * ARENA_GRANULE,
-		    length);
-		if (from == NULL)
-			return -ESTALE;
 		memcpy(copy, from, length);
 		if (slot_look(slot, generation) != SLOT_IS_DONE)
 			return -ESTALE;
 	}
-	return status != 0 ? status
-			   : pinioni_read((pinion_kind)slot_word_kind(word), copy, length, &into);
+	if (status != 0)
+		return status > 0 ? -EBADMSG : status;
+	return pinioni_read((pinion_kind)slot_word_kind(word), copy, length, &into);
 }
 
 /* A result that is there, in a port that cannot go away meanwhile: our own, or, for a worker within one

@@ -205,6 +205,8 @@ pinion_reply_buffer(pinion_request *r, size_t size)
 	if (r->port != NULL && size <= SLOT_BYTES && r->buffer > SLOT_BYTES) {
 		o.bytes = pinioni_request_place(r, r->buffer);
 		o.in_place = false;
+		if (o.bytes == NULL)
+			return too_large(r, size);
 	}
 	pinioni_request_complete(r, &o);
 	return 0;
@@ -362,7 +364,7 @@ check_forward(pinion_request *r, const struct method *m, struct complaint *c)
 		    m->deployment->name, m->name, m->item_size, r->method->deployment->name,
 		    r->method->name, r->method->item_size);
 	if (m->item_size == 0 && r->port != NULL && m->result_size > SLOT_BYTES &&
-	    m->result_size > r->port->memory.places[r->message.slot].size)
+	    m->result_size > port_memory_place(&r->port->memory, r->message.slot).size)
 		return pinioni_complain(c, -EMSGSIZE,
 		    "%s.%s may answer %u bytes and the caller of %s.%s has room for %u",
 		    m->deployment->name, m->name, m->result_size, r->method->deployment->name,

@@ -302,10 +302,14 @@ accept_answered(struct worker *w, const struct message *m)
 	memcpy(&a, m->record, sizeof a);
 	r = pinioni_worker_request_at(w, a.index);
 	if (r == NULL || r->state != REQUEST_DEFERRED || r->message.slot != m->slot ||
-	    r->message.port != m->port || request_generation(r) != m->call >> 16 ||
-	    (r->port != NULL && a.length > SLOT_BYTES &&
-		pinioni_request_place(r, a.length) == NULL)) {
+	    r->message.port != m->port || request_generation(r) != m->call >> 16) {
 		board_count(w->line, COUNT_REFUSED, 1);
+		return;
+	}
+	if (r->port != NULL && a.length > SLOT_BYTES &&
+	    pinioni_request_place(r, a.length) == NULL) {
+		pinioni_request_fail(
+		    r, -EMSGSIZE, PINION_ORIGIN_RUNTIME, "its caller has no room for the result");
 		return;
 	}
 	o = (struct outcome){ .status = a.status,

@@ -462,25 +462,29 @@ error_of_failure(const pinion_port *port, pinion_response r)
 pinion_error
 pinioni_error_of_slot(const pinion_port *port, uint32_t slot, uint64_t generation)
 {
-	const struct fault *f;
+	struct fault f;
+	const char *text;
 	const struct deployment *d;
 	pinion_error e = {
 		.deployment = str_of(NULL), .method = str_of(NULL), .text = str_of(NULL)
 	};
 
-	if (port == NULL || !slot_poll(&port->memory.slots[slot], generation) ||
-	    port->memory.slots[slot].status == 0)
+	if (port == NULL || !slot_poll(&port->memory.slots[slot], generation))
 		return e;
-	f = &port->memory.faults[slot];
+	e.code = slot_status(&port->memory.slots[slot]);
+	if (e.code == 0)
+		return e;
+	if (e.code > 0)
+		e.code = -EBADMSG;
 	/* Only now: before it is DONE the callee may be writing the fault. */
-	d = registry_deployment(&port->runtime->registry, f->deployment);
-	e.code = port->memory.slots[slot].status;
-	e.origin = (pinion_origin)f->origin;
-	e.text = (pinion_str){ f->text, f->length };
+	text = port_memory_fault(&port->memory, slot, &f);
+	d = registry_deployment(&port->runtime->registry, f.deployment);
+	e.origin = (pinion_origin)f.origin;
+	e.text = (pinion_str){ text, f.length };
 	if (d != NULL) {
 		e.deployment = str_of(d->name);
-		if (f->method < d->method_count)
-			e.method = str_of(d->methods[f->method].name);
+		if (f.method < d->method_count)
+			e.method = str_of(d->methods[f.method].name);
 	}
 	return e;
 }

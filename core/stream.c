@@ -102,11 +102,13 @@ pinion_call_stream_with(pinion_handle handle, const pinion_stream_options *o)
 struct ring *
 pinioni_stream_ring(const pinion_port *port, uint32_t slot, uint64_t *bytes)
 {
-	struct result_place place = port->memory.places[slot];
+	struct result_place place = port_memory_place(&port->memory, slot);
 
 	*bytes = place.size;
-	return (struct ring *)(void *)segment_at(&port->memory.segment,
-	    port->memory.arena_base + (uint64_t)place.at * ARENA_GRANULE, place.size);
+	if (place.size < sizeof(struct ring))
+		return NULL;
+	return (struct ring *)(void *)port_memory_at(
+	    &port->memory, (uint64_t)place.at * ARENA_GRANULE, place.size);
 }
 
 void
@@ -159,8 +161,8 @@ int
 pinioni_stream_read_item(struct pinion_runtime *rt, struct ring_rx *rx,
     const struct ring_item *item, const pinion_into *into, pinion_value *value)
 {
-	pinion_kind kind = (pinion_kind)item->kind;
-	uint32_t length = item->length;
+	pinion_kind kind = (pinion_kind)once_u32(&item->kind);
+	uint32_t length = once_u32(&item->length);
 	int err;
 
 	if (length > rx->stride - offsetof(struct ring_item, bytes))

@@ -22,7 +22,8 @@ int pinioni_stream_reserve(pinion_port *port, struct slot_note *note, uint32_t w
     __attribute__((warn_unused_result));
 /* Nobody listens any more to what is not DONE yet. Owner. */
 void pinioni_stream_close(pinion_port *port, struct slot_note *note);
-/* The block that is reserved for that call's items, and its bytes. NULL: what the port says of it does not fit. */
+/* The block that is reserved for that call's items, and its bytes: a ring's at least. NULL: what the port says of it does not
+ * fit. */
 struct ring *pinioni_stream_ring(const pinion_port *port, uint32_t slot, uint64_t *bytes);
 /* What was taken is said, to a producer that sleeps as well. */
 void pinioni_stream_give_room(struct pinion_runtime *rt, struct ring_rx *rx);
@@ -34,6 +35,13 @@ enum {
 	STREAM_NOTHING = 2
 };
 
+/* What its slot says, which is no more than that: not that there is an item, or that one is to come. */
+static inline int
+stream_end(int status)
+{
+	return status > 0 ? -EBADMSG : status;
+}
+
 /* 1: *item is the next; 0, or why there is no more: the end; STREAM_NOTHING: it is still to come. */
 static inline int
 stream_look(const struct ring_rx *rx, const struct slot *slot, uint64_t generation,
@@ -43,7 +51,7 @@ stream_look(const struct ring_rx *rx, const struct slot *slot, uint64_t generati
 	if (*item == NULL && slot_poll(slot, generation)) {
 		*item = ring_peek(rx); /* the last ones came before the end */
 		if (*item == NULL)
-			return slot->status;
+			return stream_end(slot_status(slot));
 	}
 	return *item != NULL ? 1 : STREAM_NOTHING;
 }

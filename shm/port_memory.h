@@ -10,6 +10,7 @@
 #ifndef PINION_SHM_PORT_MEMORY_H
 #define PINION_SHM_PORT_MEMORY_H
 
+#include "shm/once.h"
 #include "shm/ready.h"
 #include "shm/segment.h"
 
@@ -44,6 +45,46 @@ static inline size_t
 port_memory_fixed(const struct port_memory *m)
 {
 	return m->arena_base;
+}
+
+/* What a slot has beside it, which another process may write. */
+static inline struct result_place
+port_memory_place(const struct port_memory *m, uint32_t slot)
+{
+	struct result_place place;
+
+	once_copy(&place, &m->places[slot], sizeof place);
+	return place;
+}
+
+static inline struct call_terms
+port_memory_terms(const struct port_memory *m, uint32_t slot)
+{
+	struct call_terms terms;
+
+	once_copy(&terms, &m->terms[slot], sizeof terms);
+	return terms;
+}
+
+/* All of it but its text, of which there are head->length bytes. */
+static inline const char *
+port_memory_fault(const struct port_memory *m, uint32_t slot, struct fault *head)
+{
+	const struct fault *fault = &m->faults[slot];
+
+	once_copy(head, fault, offsetof(struct fault, text));
+	if (head->length > FAULT_TEXT)
+		head->length = FAULT_TEXT;
+	return fault->text;
+}
+
+/* NULL unless [offset, offset + length) lies in the arena. */
+static inline unsigned char *
+port_memory_at(const struct port_memory *m, uint64_t offset, uint64_t length)
+{
+	if (length > m->arena_size || offset > m->arena_size - length)
+		return NULL;
+	return m->segment.base + m->arena_base + offset;
 }
 
 static inline void

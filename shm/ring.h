@@ -25,6 +25,7 @@
 #include <stdbool.h>
 
 #include "shm/format.h"
+#include "shm/once.h"
 
 enum {
 	RING_WINDOW_MAX = 65536
@@ -97,8 +98,8 @@ ring_shape(const struct ring *ring, uint64_t bytes, uint32_t *window, uint32_t *
 {
 	if (bytes < sizeof *ring)
 		return false;
-	*window = ring->window;
-	*stride = ring->stride;
+	*window = once_u32(&ring->window);
+	*stride = once_u32(&ring->stride);
 	return *window != 0 && (*window & (*window - 1)) == 0 && *window <= RING_WINDOW_MAX &&
 	    *stride >= CELL_SIZE && *stride % CELL_SIZE == 0 &&
 	    ring_size(*window, *stride) <= bytes;
@@ -167,8 +168,8 @@ ring_starve(struct ring_tx *tx, int worker)
 static inline int
 ring_hungry(const struct ring *ring)
 {
-	/* relaxed: the caller's fence orders it. */
-	return (int)atomic_load_explicit(&ring->hungry, memory_order_relaxed) - 1;
+	/* relaxed: the caller's fence orders it. Less one as unsigned: another process may have written it. */
+	return (int)(atomic_load_explicit(&ring->hungry, memory_order_relaxed) - 1);
 }
 
 /* ---- reader --------------------------------------------------------------------------------- */
@@ -252,8 +253,8 @@ ring_close(struct ring *ring)
 static inline int
 ring_starved(const struct ring *ring)
 {
-	/* relaxed: the caller's fence orders it. */
-	return (int)atomic_load_explicit(&ring->starved, memory_order_relaxed) - 1;
+	/* relaxed: the caller's fence orders it. Unsigned: as in ring_hungry. */
+	return (int)(atomic_load_explicit(&ring->starved, memory_order_relaxed) - 1);
 }
 
 #endif

@@ -15,7 +15,8 @@
  *
  * Threads   owner: slot_poll, slot_ask, slot_retire. callee, one at a time: slot_write, slot_complete.
  *           anybody with a reference: slot_watch, slot_copy, slot_end.
- * Progress  wait-free but for the compare-exchanges, which are lock-free.
+ * Progress  wait-free: a compare-exchange that has failed SLOT_ROUNDS times is not tried again. Each word changes a few times
+ *           in a call; one that changes more often is written by a process that keeps no rules.
  * Memory    in the owner's port segment; only the owner decides that a slot is used again.
  * Death     a slot is reused only after DONE of its last generation, so a late or dead callee never
  *           hits a newer call; what it left half-written is behind a word that is not DONE.
@@ -35,12 +36,17 @@
 #include <string.h>
 
 #include "shm/format.h"
+#include "shm/once.h"
 
 enum slot_flag {
 	SLOT_DONE = 1,
 	SLOT_TELL = 2,
 	SLOT_FOREIGN = 4,
 	SLOT_ENDED = 8,
+};
+
+enum {
+	SLOT_ROUNDS = 64
 };
 
 static inline uint64_t
@@ -85,6 +91,19 @@ slot_poll(const struct slot *s, uint64_t generation)
 	return slot_word_is_done(atomic_load_explicit(&s->word, memory_order_acquire), generation);
 }
 
+/* Of a slot seen DONE: what its callee wrote, if nobody else did. */
+static inline int
+slot_status(const struct slot *s)
+{
+	return (int32_t)once_u32(&s->status);
+}
+
+static inline uint32_t
+slot_length(const struct slot *s)
+{
+	return once_u32(&s->length);
+}
+
 enum slot_state {
 	SLOT_IS_PENDING,
 	SLOT_IS_DONE,
@@ -111,7 +130,7 @@ slot_look(const struct slot *s, uint64_t generation)
 static inline enum slot_state
 slot_flag_while_pending(struct slot *s, uint64_t generation, unsigned flag)
 {
-	for (;;) {
+	for (unsigned round = 0; round < SLOT_ROUNDS; round++) {
 		/* D: if it is done already, the caller goes on to read the result. */
 		uint64_t seen = atomic_load_explicit(&s->word, memory_order_acquire);
 		unsigned flags = (seen & SLOT_DONE) != 0 ? 0 : (unsigned)(seen & 0xff);
@@ -125,6 +144,7 @@ slot_flag_while_pending(struct slot *s, uint64_t generation, unsigned flag)
 			memory_order_relaxed))
 			return SLOT_IS_PENDING;
 	}
+	return SLOT_IS_STALE;
 }
 
 /* Owner: tell me, by bitmap and bell. */
@@ -198,7 +218,7 @@ slot_take_asked(struct slot *s, uint64_t generation)
 	/* relaxed: the caller's fence orders it, and a failure looks again. */
 	uint64_t seen = atomic_load_explicit(&s->word, memory_order_relaxed);
 
-	for (;;) {
+	for (unsigned round = 0; round < SLOT_ROUNDS; round++) {
 		unsigned asked = (unsigned)(seen & (SLOT_TELL | SLOT_FOREIGN));
 
 		if (asked == 0 || (seen & SLOT_DONE) != 0 ||
@@ -209,6 +229,7 @@ slot_take_asked(struct slot *s, uint64_t generation)
 			memory_order_relaxed, memory_order_relaxed))
 			return asked;
 	}
+	return 0;
 }
 
 /* Callee and owner on one thread, of a slot that nobody else knows: the same without an exchange. */
@@ -233,7 +254,7 @@ slot_end(struct slot *s, uint64_t generation)
 	/* relaxed: looked at again by the exchange. */
 	uint64_t seen = atomic_load_explicit(&s->word, memory_order_relaxed);
 
-	for (;;) {
+	for (unsigned round = 0; round < SLOT_ROUNDS; round++) {
 		bool done = slot_word_is_done(seen, generation);
 		uint64_t next = seen | SLOT_ENDED;
 
@@ -247,6 +268,7 @@ slot_end(struct slot *s, uint64_t generation)
 			&s->word, &seen, next, memory_order_release, memory_order_relaxed))
 			return true;
 	}
+	return false;
 }
 
 /* Owner, of a kept slot that is DONE: its last reference was given back. */
