@@ -31,6 +31,13 @@ method_of(const struct worker *w, const struct message *m)
 									  : NULL;
 }
 
+/* Handed on by nobody, and no handler's call: these are ours. */
+static bool
+is_first(const struct message *m)
+{
+	return (m->call & 0xffff) == 0;
+}
+
 /* Another call of this slot is still here: its owner would have waited for it. The latest is not yet written down, and that is
  * not done for this. */
 static bool
@@ -61,16 +68,18 @@ refs_are_own(const struct worker *w, const struct message *m, const struct metho
 	return count == wanted;
 }
 
-/* Its arguments lie in its own arena, if not in the message. */
+/* Its arguments lie in its own arena, as a block does, if not in the message. */
 static bool
-record_is_own(const struct message *m)
+record_is_own(const struct message *m, const pinion_port *port)
 {
 	struct record_outside outside;
 
 	if (m->length <= MESSAGE_RECORD)
 		return true;
 	memcpy(&outside, m->record, sizeof outside);
-	return m->length == RECORD_OUTSIDE && m->slot != SLOT_NONE && outside.port == m->port;
+	return m->length == RECORD_OUTSIDE && outside.port == m->port &&
+	    outside.offset % ARENA_GRANULE == 0 &&
+	    port_memory_at(&port->memory, outside.offset, outside.length) != NULL;
 }
 
 static bool
@@ -79,13 +88,12 @@ call_makes_sense(struct worker *w, const struct message *m, const pinion_port *p
 	const struct method *method = method_of(w, m);
 
 	if (method == NULL || (m->flags & ~CALL_FLAGS) != 0 || m->trail != 0 ||
-	    (m->function & ~CALL_FUNCTION) != 0 || (m->call & 0xff) != 0 ||
-	    (m->call >> 8 & 0xff) > DEPTH_MAX)
+	    (m->function & ~CALL_FUNCTION) != 0 || !is_first(m))
 		return false;
 	if (m->slot == SLOT_NONE)
-		return m->refs == 0 && m->length <= MESSAGE_RECORD &&
+		return m->refs == 0 && m->length <= MESSAGE_RECORD && method->item_size == 0 &&
 		    (m->function & (MESSAGE_TERMS | MESSAGE_PIPED)) == 0;
-	return m->slot < port->memory.slot_count && record_is_own(m) && !is_repeated(w, m) &&
+	return m->slot < port->memory.slot_count && record_is_own(m, port) && !is_repeated(w, m) &&
 	    refs_are_own(w, m, method);
 }
 
@@ -96,7 +104,7 @@ cancel_makes_sense(const struct message *m, const pinion_port *port)
 	struct record_ref ref;
 
 	if (m->slot >= port->memory.slot_count || m->length > MESSAGE_RECORD ||
-	    m->length % sizeof ref != 0 || (m->call & 0xff) != 0)
+	    m->length % sizeof ref != 0 || !is_first(m))
 		return false;
 	for (size_t at = 0; at < m->length; at += sizeof ref) {
 		memcpy(&ref, m->record + at, sizeof ref);
