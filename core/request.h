@@ -52,6 +52,7 @@ enum {
 	REQUEST_TERMS =
 	    0x800, /* it came with more than its arguments, of which all but a model is inherited */
 	REQUEST_URGENT = 0x1000,
+	REQUEST_COPIED = 0x2000, /* its terms, which another process may write: `terms` is set */
 };
 
 enum parked {
@@ -110,10 +111,11 @@ struct pinion_request {
 			uint32_t member_count;
 		}; /* of a batch's leader */
 	};
-	struct fiber *fiber;           /* its handler's, while that is suspended */
-	struct timer deadline;         /* REQUEST_BOUND */
-	struct timer stale;            /* is_admitted: when it is to have started */
-	struct pinion_request *leader; /* of the batch that runs with it; NULL: none */
+	struct fiber *fiber;            /* its handler's, while that is suspended */
+	const struct terms_copy *terms; /* REQUEST_COPIED; core/terms.c */
+	struct timer deadline;          /* REQUEST_BOUND */
+	struct timer stale;             /* is_admitted: when it is to have started */
+	struct pinion_request *leader;  /* of the batch that runs with it; NULL: none */
 };
 
 /* The record of a MESSAGE_ANSWERED. */

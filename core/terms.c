@@ -17,34 +17,98 @@ struct carried {
 	uint32_t id_length, model_length, values_length;
 };
 
+/* Of a call of another process, which may write them at any time: ours, once they were looked at. */
+struct terms_copy {
+	struct call_terms terms;
+	char carried[];
+};
+
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static const struct call_terms *
-terms_of(const struct pinion_request *r)
+/* Names and values, each with its end. */
+static bool
+are_pairs(const char *at, uint32_t length)
 {
-	return r == NULL || (r->depth & REQUEST_TERMS) == 0 || r->port == NULL ||
-		r->state >= REQUEST_ANSWERED
-	    ? NULL
-	    : &r->port->memory.terms[r->message.slot];
+	uint32_t ends = 0;
+
+	for (uint32_t i = 0; i < length; i++)
+		ends += at[i] == '\0';
+	return length == 0 || (at[length - 1] == '\0' && ends % 2 == 0);
 }
 
-/* Nothing, of one that has none or has answered: the bytes are its caller's. */
+/* What terms_write makes. */
+static bool
+make_sense(const struct call_terms *t, const char *carried)
+{
+	uint32_t names = (uint32_t)t->id_length + t->model_length;
+
+	return t->id_length <= PINION_NAME_MAX && t->model_length <= PINION_NAME_MAX &&
+	    names <= t->length && are_pairs(carried + names, t->length - names);
+}
+
+/* NULL: no memory. What makes no sense carries nothing. */
+__attribute__((noinline)) static const struct terms_copy *
+copy_terms(struct pinion_request *r)
+{
+	const struct port_memory *m = &r->port->memory;
+	struct call_terms terms = port_memory_terms(m, r->message.slot);
+	const unsigned char *from =
+	    port_memory_at(m, (uint64_t)terms.at * ARENA_GRANULE, terms.length);
+	struct terms_copy *copy;
+
+	if (from == NULL || terms.length > PINION_CARRIED_MAX)
+		terms.length = 0;
+	copy = pinion_alloc(r, sizeof *copy + terms.length);
+	if (copy == NULL)
+		return NULL;
+	if (terms.length != 0)
+		memcpy(copy->carried, from, terms.length);
+	copy->terms = terms;
+	if (!make_sense(&terms, copy->carried))
+		copy->terms.length = 0;
+	r->terms = copy;
+	r->depth |= REQUEST_COPIED;
+	return copy;
+}
+
+static const struct terms_copy *
+copy_of(struct pinion_request *r)
+{
+	return (r->depth & REQUEST_COPIED) != 0 ? r->terms : copy_terms(r);
+}
+
+/* NULL, of one that has none or has answered: they are its caller's. */
+static const struct call_terms *
+terms_of(struct pinion_request *r)
+{
+	const struct terms_copy *copy;
+
+	if (r == NULL || (r->depth & REQUEST_TERMS) == 0 || r->port == NULL ||
+	    r->state >= REQUEST_ANSWERED)
+		return NULL;
+	if (!r->port->is_guest)
+		return &r->port->memory.terms[r->message.slot];
+	copy = copy_of(r);
+	return copy == NULL ? NULL : &copy->terms;
+}
+
+/* Nothing, of one that has no terms. */
 static struct carried
-carried_of(const struct pinion_request *r)
+carried_of(struct pinion_request *r)
 {
 	const struct call_terms *terms = terms_of(r);
-	struct carried none = { .id = "", .model = "", .values = "" }, c = none;
+	struct carried c = { .id = "", .model = "", .values = "" };
 	const char *at;
 
 	if (terms == NULL || terms->length == 0)
-		return none;
+		return c;
+	at = r->port->is_guest ? r->terms->carried
+			       : (const char *)port_memory_at(&r->port->memory,
+				     (uint64_t)terms->at * ARENA_GRANULE, terms->length);
+	if (at == NULL)
+		return c;
 	c.id_length = terms->id_length;
 	c.model_length = terms->model_length;
-	at = (const char *)segment_at(&r->port->memory.segment,
-	    r->port->memory.arena_base + (uint64_t)terms->at * ARENA_GRANULE, terms->length);
-	if (at == NULL || c.id_length + c.model_length > terms->length ||
-	    (c.id_length + c.model_length < terms->length && at[terms->length - 1] != '\0'))
-		return none;
 	c.values_length = terms->length - c.id_length - c.model_length;
 	c.id = at;
 	c.model = at + c.id_length;
@@ -71,7 +135,7 @@ find_value(const struct carried *c, const char *name)
 }
 
 pinion_str
-pinioni_terms_model(const struct pinion_request *r)
+pinioni_terms_model(struct pinion_request *r)
 {
 	struct carried c = carried_of(r);
 
@@ -112,17 +176,17 @@ pinion_request_context(pinion_request *r, pinion_context *context)
 void
 pinioni_terms_read(struct pinion_request *r)
 {
-	const struct call_terms *terms =
-	    r->port == NULL ? NULL : &r->port->memory.terms[r->message.slot];
+	struct call_terms terms;
 
-	if (terms == NULL)
+	if (r->port == NULL)
 		return;
-	if (terms->door != FAULT_NOWHERE)
+	terms = port_memory_terms(&r->port->memory, r->message.slot);
+	if (terms.door != FAULT_NOWHERE)
 		r->depth |= REQUEST_TERMS;
-	if (terms->priority != PINION_PRIORITY_NORMAL)
+	if (terms.priority != PINION_PRIORITY_NORMAL)
 		r->depth |= REQUEST_URGENT;
-	if (terms->deadline != 0)
-		pinioni_cancel_bind(r, terms->deadline);
+	if (terms.deadline != 0)
+		pinioni_cancel_bind(r, terms.deadline);
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */

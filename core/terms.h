@@ -8,7 +8,8 @@
  *
  * Why       A call that has none of it sends no byte for it, and looks nothing up: MESSAGE_TERMS says so.
  * Inherits  A handler's calls have all that its request has, but the model; what they say themselves comes first.
- * Memory    The caller's, until the call is DONE: views hold until its handler has answered.
+ * Memory    The caller's, until the call is DONE: views hold until its handler has answered. Of a caller in another process
+ *           a copy, made when its handler first asks.
  */
 #ifndef PINION_CORE_TERMS_H
 #define PINION_CORE_TERMS_H
@@ -27,6 +28,6 @@ int pinioni_terms_write(pinion_port *port, struct slot_note *note, const struct 
 /* It came with terms: its timer is started, and it is marked. */
 void pinioni_terms_read(struct pinion_request *r);
 /* "": it names none. */
-pinion_str pinioni_terms_model(const struct pinion_request *r);
+pinion_str pinioni_terms_model(struct pinion_request *r);
 
 #endif

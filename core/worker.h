@@ -250,7 +250,7 @@ int pinioni_worker_await(struct worker *w, const pinion_response *responses, uns
 void pinioni_worker_ring(struct pinion_runtime *rt, unsigned worker);
 
 /* Whose handler makes a call of this port; NULL: a thread, or init. */
-static inline const struct pinion_request *
+static inline struct pinion_request *
 port_caller(const pinion_port *port)
 {
 	return port->worker == NULL ? NULL : port->worker->current;
