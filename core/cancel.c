@@ -196,13 +196,16 @@ unlist_behind(struct worker *w, const struct pinion_request *r)
 
 	for (unsigned i = 0; i < count; i++) {
 		struct custody_entry *e = refs[i].kind == REF_RESULT ? entry_of(w, &refs[i]) : NULL;
-		struct pinion_request **at =
-		    e == NULL || e->here == NULL ? NULL : find_dependent(e->here, &r->message);
 
-		if (at != NULL) {
-			(void)unlink_dependent(e->here, at);
-			return true;
-		}
+		if (e == NULL || e->here == NULL)
+			continue;
+		/* Itself: another process may have sent two that look alike. */
+		for (struct pinion_request **at = &e->here->dependents; *at != NULL;
+		     at = &(*at)->next)
+			if (*at == r) {
+				(void)unlink_dependent(e->here, at);
+				return true;
+			}
 	}
 	return false;
 }
@@ -432,7 +435,8 @@ pinioni_cancel_take(struct worker *w, const struct message *m)
 	const pinion_port *port = runtime_port(w->runtime, m->port);
 	struct custody_entry *e = worker_custody(w, m->port, m->slot);
 
-	if (port == NULL || e == NULL || m->length > MESSAGE_RECORD) {
+	if (port == NULL || m->slot >= port->memory.slot_count || e == NULL ||
+	    m->length > MESSAGE_RECORD) {
 		board_count(w->line, COUNT_REFUSED, 1);
 		return;
 	}
