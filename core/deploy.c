@@ -59,7 +59,9 @@ make_replica(struct pinion_runtime *rt, struct deployment *d, uint32_t number)
 	*r = (struct replica){ .deployment = d,
 		.worker = &rt->workers[w],
 		.number = number,
-		.max_ongoing = d->max_ongoing };
+		.max_ongoing = d->max_ongoing,
+		.is_ending =
+		    true }; /* until its init has run: whoever guesses its number is refused */
 	r->direct = spec_has_rules(d) ? NULL : r->worker;
 	queue_init(&r->waiting);
 	rt->replicas_placed[w]++;
