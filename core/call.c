@@ -93,7 +93,7 @@ plain_method(const pinion_port *port, pinion_handle handle)
 	    registry_deployment(&port->runtime->registry, handle_deployment(handle));
 
 	return handle_runtime(handle) == port->runtime->key && d != NULL &&
-		handle_method(handle) < d->method_count
+		handle_method(handle) < d->named_count
 	    ? &d->methods[handle_method(handle)]
 	    : NULL;
 }

@@ -80,6 +80,7 @@ struct deployment {
 	struct method *methods;
 	struct batching *batching; /* one a method */
 	size_t method_count;
+	size_t named_count; /* of these, that handles name: all, but of tasks none */
 	_Atomic uint64_t
 	    range; /* of the replica table: first << 32 | count. W under the runtime's lock */
 	uint32_t max_ongoing; /* of each replica, now */
@@ -234,7 +235,7 @@ registry_method(const struct registry *r, pinion_handle h)
 	    : late->unknown != NULL ? METHOD_LATE
 				    : late->method;
 
-	return d != NULL && at < d->method_count ? &d->methods[at] : NULL;
+	return d != NULL && at < d->named_count ? &d->methods[at] : NULL;
 }
 
 /*

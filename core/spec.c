@@ -62,6 +62,8 @@ pinioni_spec_make(const pinion_node *node)
 	d->batching = pinioni_lines_take(declared->methods.count * sizeof *d->batching);
 	d->declared = declared;
 	d->method_count = declared->methods.count;
+	/* Whose handle came from anywhere would run functions by their numbers. */
+	d->named_count = node->index == DEPLOYMENT_TASK ? 0 : d->method_count;
 	d->max_ongoing = d->stacks = node->max_ongoing;
 	d->wanted = node->num_replicas;
 	d->rules = node->rules;
