@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <pinion/pinion.h>
 
@@ -79,5 +80,7 @@ main(int argc, char **argv)
 	if (err == 0)
 		err = stream(book);
 	pinion_stop(rt);
+	if (err != 0)
+		(void)fprintf(stderr, "client: %s\n", strerror(-err));
 	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
