@@ -143,7 +143,8 @@ write_result(const struct pinion_request *r, const struct outcome *o, struct slo
 	if (o->length <= SLOT_BYTES)
 		slot_write(slot, o->bytes, o->length);
 	else if ((place = pinioni_request_place(r, o->length)) != NULL)
-		memcpy(place, o->bytes, o->length);
+		memmove(
+		    place, o->bytes, o->length); /* another process may say that both are there */
 	else
 		write_roomless(r, slot);
 }

@@ -358,7 +358,7 @@ put(pinion_request *r, struct ring_item *item, const struct outcome *o)
 	if (kind_is_scalar(o->kind))
 		memcpy(item->bytes, o->bytes, sizeof(uint64_t)); /* a store, and no call */
 	else
-		memcpy(item->bytes, o->bytes, o->length);
+		memmove(item->bytes, o->bytes, o->length); /* as where a result is written */
 	ring_put(&r->out);
 	board_count(r->worker->line, COUNT_YIELDED, 1);
 	tell_reader(r);

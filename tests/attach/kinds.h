@@ -60,6 +60,20 @@ add(void *state, pinion_request *req)
 }
 
 static inline int
+echo(void *state, pinion_request *req)
+{
+	(void)state;
+	return pinion_reply(req, pinion_arg_str(req, 0));
+}
+
+static inline int
+echo_as_stream(void *state, pinion_request *req)
+{
+	(void)state;
+	return pinion_yield(req, pinion_arg_str(req, 0));
+}
+
+static inline int
 put_off(void *state, pinion_request *req)
 {
 	(void)state;
@@ -182,6 +196,10 @@ static const pinion_deployment kinds = {
 	.methods = PINION_METHODS(
 	    PINION_METHOD("add", add, .params = PINION_PARAMS(PINION_I64("x")),
 		.returns = PINION_RETURNS_I64),
+	    PINION_METHOD("echo", echo, .params = PINION_PARAMS(PINION_STR("text")),
+		.returns = PINION_RETURNS_STR, .result_max = ROOM),
+	    PINION_METHOD("yield", echo_as_stream, .params = PINION_PARAMS(PINION_STR("text")),
+		.returns = PINION_RETURNS_STR, .result_max = LONG, .stream = true),
 	    PINION_METHOD("put_off", put_off, .returns = PINION_RETURNS_STR, .result_max = ROOM),
 	    PINION_METHOD("long", answer_long, .returns = PINION_RETURNS_STR, .result_max = ROOM),
 	    PINION_METHOD(

@@ -226,6 +226,40 @@ a_result_without_a_place_is_an_error_of_its_call(void **state)
 }
 
 static void
+write_text(char *to)
+{
+	for (unsigned i = 0; i < LONG; i++)
+		to[i] = (char)('a' + i % 26);
+}
+
+/* Arguments and results, or items, one over the other: whole all the same. */
+static void
+a_result_may_be_said_to_lie_over_its_arguments(void **state)
+{
+	char text[LONG], *record = hostile_at(&guest, PLACE_AT + 4), *place;
+	struct message m = call_of("echo", 0);
+
+	(void)state;
+	write_text(text);
+	write_text(record);
+	set_place(0, PLACE_AT + 5, ROOM);
+	hostile_put_outside(&guest, &m, (PLACE_AT + 4) * ARENA_GRANULE, LONG);
+	push(&m);
+	assert_ended(0, 0);
+	assert_memory_equal(hostile_at(&guest, PLACE_AT + 5), text, LONG);
+	m = call_of("yield", 1);
+	ring_init(hostile_at(&guest, PLACE_AT), 1, (uint32_t)ring_stride(LONG));
+	set_place(1, PLACE_AT, (uint32_t)ring_size(1, ring_stride(LONG)));
+	place = (char *)hostile_at(&guest, PLACE_AT) + sizeof(struct ring) +
+	    offsetof(struct ring_item, bytes);
+	write_text(record);
+	hostile_put_outside(&guest, &m, (PLACE_AT + 4) * ARENA_GRANULE, LONG);
+	push(&m);
+	assert_ended(1, 0);
+	assert_memory_equal(place, text, LONG);
+}
+
+static void
 take_place(void)
 {
 	set_place(0, PLACE_AT, 0);
@@ -471,6 +505,7 @@ main(void)
 		TEST(a_struct_that_does_not_lie_well_in_a_message_is_an_error_of_its_call),
 		TEST(arguments_that_are_written_over_name_nothing_of_others),
 		TEST(a_result_without_a_place_is_an_error_of_its_call),
+		TEST(a_result_may_be_said_to_lie_over_its_arguments),
 		TEST(a_place_that_goes_while_its_buffer_is_filled_is_an_error_of_its_call),
 		TEST(a_place_that_goes_before_an_answer_comes_is_an_error_of_its_call),
 		TEST(a_result_that_is_no_result_is_not_read_by_reference),
