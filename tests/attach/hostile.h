@@ -140,9 +140,10 @@ hostile_pretend_done(
 static inline struct record_ref
 hostile_ref(const struct hostile *h, unsigned slot, enum record_ref_kind kind)
 {
-	return (struct record_ref){
-		.call = h->generations[slot] << 16, .at = slot, .port = h->port->index, .kind = kind
-	};
+	return (struct record_ref){ .call = h->generations[slot] << 16,
+		.at = slot,
+		.port = h->port->index,
+		.kind = (uint16_t)kind };
 }
 
 /* Behind what is there. */
