@@ -15,7 +15,7 @@
 enum {
 	ALL_MAX = 2000,  /* instructions of an operation that is killed at each */
 	LONG_KILLS = 40, /* of a longer one */
-	STEPS_MAX = 200000
+	STEPS_MAX = 2000000
 };
 
 static pinion_runtime *rt;

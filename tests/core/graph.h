@@ -38,27 +38,35 @@ graph_init(void *replica, pinion_init *init)
 	return 0;
 }
 
+/* What a client that writes anything calls with is any number: the sum wraps. */
+static inline int64_t
+graph_plus(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static inline int
 graph_add(void *replica, pinion_request *req)
 {
 	struct graph_state *self = replica;
 
 	self->calls++;
-	return pinion_reply(req, pinion_arg_i64(req, 0) + self->number);
+	return pinion_reply(req, graph_plus(pinion_arg_i64(req, 0), self->number));
 }
 
 static inline int
 graph_sum(void *replica, pinion_request *req)
 {
 	(void)replica;
-	return pinion_reply(req, pinion_arg_i64(req, 0) + pinion_arg_i64(req, 1));
+	return pinion_reply(req, graph_plus(pinion_arg_i64(req, 0), pinion_arg_i64(req, 1)));
 }
 
 static inline int
 graph_minus(void *replica, pinion_request *req)
 {
 	(void)replica;
-	return pinion_reply(req, pinion_arg_i64(req, 0) - pinion_arg_i64(req, 1));
+	return pinion_reply(
+	    req, (int64_t)((uint64_t)pinion_arg_i64(req, 0) - (uint64_t)pinion_arg_i64(req, 1)));
 }
 
 static inline int
