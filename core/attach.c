@@ -120,8 +120,8 @@ ring_all(struct pinion_runtime *rt)
 static void
 enter_phase(struct pinion_runtime *rt, enum runtime_phase phase)
 {
-	/* N */
-	atomic_store_explicit(&rt->phase, phase, memory_order_release);
+	/* relaxed: nothing but the phase itself. */
+	atomic_store_explicit(&rt->phase, phase, memory_order_relaxed);
 	ring_all(rt);
 }
 

@@ -77,11 +77,9 @@ ask(struct burial *b)
 static bool
 is_answered(const struct burial *b)
 {
-	for (unsigned i = 0; i < b->port->runtime->own_count; i++) {
-		/* B */
-		if (atomic_load_explicit(&b->looks[i].letter.done, memory_order_acquire) == 0)
+	for (unsigned i = 0; i < b->port->runtime->own_count; i++)
+		if (!control_is_done(&b->looks[i].letter))
 			return false;
-	}
 	return true;
 }
 
@@ -104,8 +102,8 @@ is_taken(const struct burial *b)
 		for (unsigned to = 0; to < rt->worker_count; to++) {
 			const struct lane_head *head =
 			    lane_memory_head(&rt->workers[from].port->lanes, to);
-			/* C */
-			uint64_t taken = atomic_load_explicit(&head->taken, memory_order_acquire);
+			/* relaxed: it only grows, and the grace period orders what is done then. */
+			uint64_t taken = atomic_load_explicit(&head->taken, memory_order_relaxed);
 
 			if ((int64_t)(taken - b->looks[from].tails[to]) < 0)
 				return false;
@@ -141,9 +139,9 @@ retire(pinion_port *port)
 	*r = (struct retired_guest){ .retired = { .runtime = rt, .free = unmap }, .port = port };
 	(void)pthread_mutex_lock(&rt->lock);
 	rt->port_count--;
-	/* O: the number is free, for another. Before the grace period begins, or it would not cover those who find the port
-	 * here. */
-	atomic_store_explicit(&rt->buried[port->index], NULL, memory_order_release);
+	/* relaxed: the number is free, for another, who takes it under the lock. Before the grace period begins, or it would not
+	 * cover those who find the port here. */
+	atomic_store_explicit(&rt->buried[port->index], NULL, memory_order_relaxed);
 	(void)pthread_mutex_unlock(&rt->lock);
 	pinioni_retire(&rt->reclaimer, &r->retired);
 	return true;
@@ -172,8 +170,9 @@ pinioni_guest_bury(pinion_port *port)
 		return NULL;
 	b->port = port;
 	(void)pthread_mutex_lock(&rt->lock);
-	/* O twice: whoever misses it in the one finds it in the other. */
-	atomic_store_explicit(&rt->buried[port->index], port, memory_order_release);
+	/* relaxed: whoever looks here has used the port before. */
+	atomic_store_explicit(&rt->buried[port->index], port, memory_order_relaxed);
+	/* O: whoever misses it there finds it here (tests/models/detach.pml). */
 	atomic_store_explicit(&rt->ports[port->index], NULL, memory_order_release);
 	(void)pthread_mutex_unlock(&rt->lock);
 	return b;

@@ -206,8 +206,8 @@ answer_event(struct client *c, const struct control_message *asked)
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
 		return send_error(c, asked, -errno);
 	m.serial = asked->serial;
-	/* F */
-	atomic_store_explicit(&(*at)->event_fd, ends[0], memory_order_release);
+	/* relaxed: it is rung by who has seen its process wait for it, which comes after the answer. */
+	atomic_store_explicit(&(*at)->event_fd, ends[0], memory_order_relaxed);
 	err = send_to(c, &m, &ends[1], 1);
 	(void)close(ends[1]); /* the other has its own */
 	return err;

@@ -271,8 +271,7 @@ hear_of_guests(struct door *d, uint32_t counts[PORTS_MAX])
 {
 	memset(counts, 0, PORTS_MAX * sizeof counts[0]);
 	for (unsigned i = 0; i < d->runtime->own_count; i++) {
-		/* B */
-		if (atomic_load_explicit(&d->looks[i].letter.done, memory_order_acquire) == 0)
+		if (!control_is_done(&d->looks[i].letter))
 			return false;
 		for (unsigned port = 0; port < PORTS_MAX; port++)
 			counts[port] += d->looks[i].counts[port];
@@ -346,16 +345,16 @@ bury_on(struct door *d)
 static void
 grant(struct door *d, uint32_t wish)
 {
-	/* B: what was done is seen by who waits for it. */
-	atomic_store_explicit(&d->granted, wish, memory_order_release);
+	/* relaxed: who waits reads nothing of ours before it has joined us. */
+	atomic_store_explicit(&d->granted, wish, memory_order_relaxed);
 	pinioni_futex_wake(&d->granted);
 }
 
 static void
 look_at_wishes(struct door *d)
 {
-	/* B */
-	uint32_t wish = atomic_load_explicit(&d->wish, memory_order_acquire);
+	/* relaxed: nothing but the wish itself, and the knock is a system call. */
+	uint32_t wish = atomic_load_explicit(&d->wish, memory_order_relaxed);
 
 	if (wish >= WISH_SAY_STOPPING && d->lets_in) {
 		say_stopping(d);
@@ -450,12 +449,12 @@ wish_for(struct door *d, enum door_wish wish)
 
 	if (d == NULL)
 		return;
-	/* B */
-	atomic_store_explicit(&d->wish, (uint32_t)wish, memory_order_release);
+	/* relaxed: as where it is read. */
+	atomic_store_explicit(&d->wish, (uint32_t)wish, memory_order_relaxed);
 	pinioni_door_knock(d);
-	/* B; ended by the door's thread, when handlers that run for clients have returned. */
+	/* relaxed: as where it is written. Ended by the door's thread, when handlers that run for clients have returned. */
 	while (
-	    (granted = atomic_load_explicit(&d->granted, memory_order_acquire)) < (uint32_t)wish) {
+	    (granted = atomic_load_explicit(&d->granted, memory_order_relaxed)) < (uint32_t)wish) {
 		if (d->runtime->mode == BOARD_DRIVEN)
 			(void)pinioni_worker_turn(&d->runtime->workers[0]);
 		else

@@ -20,7 +20,8 @@
  *           slots are DONE and its lanes are empty, after a grace period.
  *
  * Edges     (release -> acquire: what becomes safe)
- *   O  runtime.ports[i], buried[i]   open, bury -> find   the port and its memory may be used
+ *   O  runtime.ports[i]  open -> find   the port and its memory may be used
+ *                        bury -> find   who misses it here finds it in buried[i]
  *   F  event_fd          fd -> ring     the descriptor may be written
  */
 #ifndef PINION_CORE_PORT_H

@@ -137,8 +137,8 @@ static void
 forget(struct pinion_runtime *rt)
 {
 	for (struct port_shell *s = rt->shells; s != NULL; s = s->runtime_next) {
-		/* K: there is no other thread. */
-		atomic_store_explicit(&s->closed, 1, memory_order_release);
+		/* relaxed: there is no other thread. */
+		atomic_store_explicit(&s->closed, 1, memory_order_relaxed);
 	}
 	rt->is_forked = true;
 	rt->worker_count = rt->own_count = 0;

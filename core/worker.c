@@ -501,8 +501,8 @@ pinioni_worker_control_send(struct worker *w, struct control *c)
 void
 pinioni_worker_control_wait(struct worker *w, struct control *c)
 {
-	/* B; ended by the worker, whose death is this process's. */
-	while (atomic_load_explicit(&c->done, memory_order_acquire) == 0) {
+	/* Ended by the worker, whose death is this process's. */
+	while (!control_is_done(c)) {
 		if (w->has_thread)
 			(void)pinioni_futex_wait(&c->done, 0, (uint64_t)SLEEP_MAX_MS * 1000000);
 		else

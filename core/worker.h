@@ -92,6 +92,14 @@ struct control {
 	_Atomic uint32_t done; /* W worker  R sender   edge B */
 };
 
+/* By another thread than the worker's: it has run, and what it wrote may be read. */
+static inline bool
+control_is_done(const struct control *c)
+{
+	/* B */
+	return atomic_load_explicit(&c->done, memory_order_acquire) != 0;
+}
+
 struct worker {
 	alignas(PINION_LINE) _Atomic uint64_t quiet; /* W worker  R reclaimer   edge H */
 	_Atomic(struct lane_table *) lanes;          /* W under the runtime's lock   edge L */
