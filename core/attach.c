@@ -125,18 +125,16 @@ enter_phase(struct pinion_runtime *rt, enum runtime_phase phase)
 	ring_all(rt);
 }
 
-/* One message, or none. False: there will be no more. */
-static bool
+/* One message. 0; -EAGAIN: there is none; else there will be no more. */
+static int
 listen_once(struct attachment *a)
 {
 	struct control_message m;
 	struct parcel p;
 	int err = receive_from(a->channel, &m, &p);
 
-	if (err == -EAGAIN)
-		return true;
 	if (err != 0)
-		return false;
+		return err;
 	if (m.kind == CONTROL_STOPPING) {
 		pinioni_parcel_close(&p);
 		if (runtime_phase(a->runtime) == RUNTIME_RUNNING)
@@ -144,7 +142,18 @@ listen_once(struct attachment *a)
 	} else {
 		keep_answer(a, &m, &p);
 	}
-	return true;
+	return 0;
+}
+
+/* All that has come. False: there will be no more. */
+static bool
+listen_all(struct attachment *a)
+{
+	int err;
+
+	while ((err = listen_once(a)) == 0)
+		continue;
+	return err == -EAGAIN;
 }
 
 static void *
@@ -153,16 +162,14 @@ listen_to(void *attachment)
 	struct attachment *a = attachment;
 	struct pollfd on[2] = { { .fd = a->channel, .events = POLLIN },
 		{ .fd = a->peer.pidfd, .events = POLLIN } };
-	bool goes_on = true;
 
 	pinioni_thread_name("pinion-listen");
-	while (goes_on) {
+	do
 		(void)poll(on, 2, -1); /* interrupted: looked at again */
-		/* What it said before it ended is heard first. */
-		goes_on = listen_once(a) && (on[1].revents & POLLIN) == 0;
-	}
-	while (listen_once(a) && (on[1].revents & POLLIN) == 0)
-		continue;
+	while (listen_all(a) && (on[1].revents & POLLIN) == 0);
+	(void)listen_all(a); /* what it said before it ended */
+	(void)shutdown(a->channel,
+	    SHUT_RDWR); /* if it lives, it has cut us off, or we cannot hear it any more */
 	(void)pthread_mutex_lock(&a->lock);
 	a->is_over = true;
 	(void)pthread_cond_broadcast(&a->answered);
@@ -416,6 +423,8 @@ map_all(struct pinion_runtime *rt, const pinion_attach_options *o, const struct 
 	    &rt->board, p->descriptors[0], p->descriptors[1], rt->worker_count);
 	if (err == 0)
 		err = pinioni_directory_attach(&rt->directory, p->descriptors[2]);
+	if (err == -EPERM)
+		err = -EBADMSG; /* bells that are sealed against ringing */
 	if (err != 0)
 		return pinioni_refuse(o->diag, err,
 		    "what \"%s\" sent is no sealed board or directory of this build: %s", o->name,
@@ -539,6 +548,7 @@ share(struct pinion_runtime *fresh, uint64_t key, pinion_runtime **out)
 	return is_same;
 }
 
+/* Listed when it is ready, so that nobody shares half of one. */
 static int
 attach(struct pinion_runtime *rt, const pinion_attach_options *o, bool *is_shared)
 {
@@ -552,16 +562,19 @@ attach(struct pinion_runtime *rt, const pinion_attach_options *o, bool *is_share
 	*is_shared = share(rt, key, o->runtime);
 	if (*is_shared)
 		return 0;
-	err = pinioni_runtimes_add(rt, key);
-	if (err != 0)
-		return pinioni_refuse(o->diag, err, "\"%s\": %s", o->name,
-		    err == -EEXIST ? "another runtime here has its key; try again"
-				   : "too many runtimes in one process");
+	rt->key = key;
 	err = start_threads(rt, o);
 	if (err != 0)
-		pinioni_runtimes_remove(rt);
-	return err;
+		return err;
+	err = pinioni_runtimes_add(rt, key);
+	return err == 0 ? 0
+			: pinioni_refuse(o->diag, err, "\"%s\": %s", o->name,
+			      err == -EEXIST ? "another runtime here has its key; try again"
+					     : "too many runtimes in one process");
 }
+
+/* Attaching and leaving are for one thread at a time: the second finds what the first has made, or nothing. */
+static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
 
 int
 pinion_attach_with(const pinion_attach_options *o)
@@ -584,7 +597,9 @@ pinion_attach_with(const pinion_attach_options *o)
 	if (rt == NULL)
 		return pinioni_refuse(o->diag, -ENOMEM, "no memory");
 	rt->attached->runtime = rt;
+	(void)pthread_mutex_lock(&attach_lock);
 	err = attach(rt, o, &is_shared);
+	(void)pthread_mutex_unlock(&attach_lock);
 	if (err != 0 || is_shared) {
 		take_apart(rt);
 		return err;
@@ -605,6 +620,8 @@ pinion_attach_list(pinion_name_fn *visit, void *arg, pinion_diag *diag)
 void
 pinioni_attached_forked(const struct attachment *a)
 {
+	(void)pthread_mutex_init(
+	    &attach_lock, NULL); /* some thread of the parent's may have had it */
 	if (a != NULL)
 		(void)close(a->channel); /* nothing could be done about it */
 }
@@ -616,17 +633,23 @@ pinioni_attached_leave(struct pinion_runtime *rt)
 {
 	bool is_last;
 
-	if (pinioni_runtimes_lock(rt->key) == NULL)
+	(void)pthread_mutex_lock(&attach_lock);
+	if (pinioni_runtimes_lock(rt->key) == NULL) {
+		(void)pthread_mutex_unlock(&attach_lock);
 		return;
+	}
 	is_last = --rt->attached->users == 0;
 	pinioni_runtimes_unlock();
-	if (!is_last)
+	if (!is_last) {
+		(void)pthread_mutex_unlock(&attach_lock);
 		return;
+	}
 	if (runtime_phase(rt) < RUNTIME_CANCELING)
 		enter_phase(rt, RUNTIME_CANCELING); /* who waits for a result is told so */
 	pinioni_shells_close(rt);
 	while (!pinioni_keeper_sweep(rt))
 		continue; /* what is pending has ended: each looks once */
 	pinioni_runtimes_remove(rt);
+	(void)pthread_mutex_unlock(&attach_lock);
 	take_apart(rt);
 }

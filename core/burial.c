@@ -2,10 +2,13 @@
 /*
  * core/burial.c - see core/guest.h.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "core/guest.h"
 #include "core/worker.h"
+#include "shm/futex.h"
+#include "shm/slot.h"
 
 enum burial_stage {
 	BURIAL_LANES,
@@ -147,6 +150,30 @@ retire(pinion_port *port)
 	return true;
 }
 
+/* Of a call that nobody will answer, although somebody waits for its result: by a reference, which is no request. */
+static void
+answer_watched(pinion_port *port)
+{
+	struct pinion_runtime *rt = port->runtime;
+	bool any = false;
+
+	for (uint32_t i = 0; i < port->memory.slot_count; i++) {
+		struct slot *slot = &port->memory.slots[i];
+		/* relaxed: who waits has set it, and nobody else writes there now. */
+		uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+
+		if ((word & (SLOT_DONE | SLOT_FOREIGN)) != SLOT_FOREIGN)
+			continue;
+		slot->status = -EOWNERDEAD;
+		slot->length = 0;
+		(void)slot_complete(slot, slot_word_generation(word), PINION_KIND_NONE);
+		pinioni_futex_wake((const _Atomic uint32_t *)(const void *)&slot->word);
+		any = true;
+	}
+	for (unsigned i = 0; any && i < rt->own_count; i++)
+		pinioni_worker_ring(rt, i);
+}
+
 static bool
 remove_lanes(pinion_port *port)
 {
@@ -201,6 +228,7 @@ pinioni_burial_turn(struct burial *b)
 	case BURIAL_ENDS:
 		break;
 	}
+	answer_watched(b->port);
 	if (!retire(b->port))
 		return false;
 	free(b);

@@ -237,7 +237,7 @@ pinioni_call_no_target(const pinion_port *port, const char **text)
 	enum runtime_phase phase = runtime_phase(port->runtime);
 
 	*text = phase == RUNTIME_RUNNING ? "no replica is running"
-	    : phase == RUNTIME_LOST      ? "the process that ran it has ended"
+	    : phase == RUNTIME_LOST      ? "the process that ran it has ended, or cut us off"
 					 : "the runtime is stopping";
 	return phase == RUNTIME_RUNNING ? -ENOENT
 	    : phase == RUNTIME_LOST     ? -EOWNERDEAD

@@ -203,11 +203,11 @@ answer_event(struct client *c, const struct control_message *asked)
 	/* relaxed: only this thread writes it. */
 	if (at == NULL || atomic_load_explicit(&(*at)->event_fd, memory_order_relaxed) >= 0)
 		return send_error(c, asked, at == NULL ? -EBADMSG : -EALREADY);
-	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
 		return send_error(c, asked, -errno);
 	m.serial = asked->serial;
-	/* relaxed: it is rung by who has seen its process wait for it, which comes after the answer. */
-	atomic_store_explicit(&(*at)->event_fd, ends[0], memory_order_relaxed);
+	/* F */
+	atomic_store_explicit(&(*at)->event_fd, ends[0], memory_order_release);
 	err = send_to(c, &m, &ends[1], 1);
 	(void)close(ends[1]); /* the other has its own */
 	return err;
@@ -221,6 +221,8 @@ take_close(struct client *c, const struct control_message *asked, pinion_port **
 	if (at == NULL)
 		return -EBADMSG;
 	*closed = *at;
+	/* relaxed: it only grows, and the door alone takes from it. */
+	c->violations += atomic_exchange_explicit(&(*at)->violations, 0, memory_order_relaxed);
 	*at = (*at)->next;
 	c->port_count--;
 	return 0;

@@ -16,6 +16,7 @@
 
 #include "core/admission.h"
 #include "core/custody.h"
+#include "core/guest_sanitizer.h"
 #include "core/model.h"
 #include "core/piped.h"
 #include "core/record.h"
@@ -291,9 +292,10 @@ static inline unsigned
 finish_slot(struct pinion_request *r, struct slot *slot, pinion_kind kind)
 {
 	struct worker *w = r->worker;
-	const pinion_port *port = r->port;
+	pinion_port *port = r->port;
 	unsigned flags;
 
+	guest_sanitizer_answers(port);
 	if (port == w->port && (port->notes[r->message.slot].marks & MARK_SHARED) == 0)
 		flags = slot_complete_own(slot, request_generation(r), (unsigned)kind);
 	else

@@ -5,6 +5,7 @@
 #include "core/door.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ struct door {
 	struct pinion_runtime *runtime;
 	struct rendezvous rendezvous;
 	gid_t group;
-	int poll, knock;
+	int poll, knock, spare;
 	pthread_t thread;
 	_Atomic uint32_t wish;    /* W stop  R door   enum door_wish */
 	_Atomic uint32_t granted; /* W door  R stop   the wish that was done last */
@@ -63,7 +64,8 @@ struct door {
 	struct burial *burials[PORTS_MAX];
 	uint32_t burial_count;
 	struct guests_look *looks; /* one a worker; */
-	bool is_looking;           /* letters are under way */
+	bool is_looking;           /* letters are under way, */
+	uint64_t looked_ns;        /* since then */
 };
 
 /* ---- coming and going ------------------------------------------------------------------------- */
@@ -116,8 +118,10 @@ show_out(struct door *d, struct client *c)
 		c->ports = next;
 		c->port_count--;
 	}
-	/* The descriptors leave the poll with their last copy. */
-	(void)close(c->channel); /* nothing could be done about either */
+	/* A forked child may have copies, which would stay in the poll. */
+	(void)epoll_ctl(d->poll, EPOLL_CTL_DEL, c->channel, NULL);
+	(void)epoll_ctl(d->poll, EPOLL_CTL_DEL, c->peer.pidfd, NULL);
+	(void)close(c->channel); /* nothing could be done about any */
 	(void)close(c->peer.pidfd);
 	*c = CLIENT_NONE;
 	show(d, c);
@@ -175,6 +179,15 @@ let_in(struct door *d, int channel)
 	return 0;
 }
 
+/* There is no descriptor for it: whoever waits longest is told so by being closed, or it would be heard knocking for ever. */
+static void
+close_unheard(struct door *d)
+{
+	(void)close(d->spare);
+	(void)close(accept4(d->rendezvous.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+	d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC); /* nothing could be done about any */
+}
+
 /* All that wait, at most a burst. */
 static void
 answer_knocks_from_outside(struct door *d)
@@ -183,14 +196,16 @@ answer_knocks_from_outside(struct door *d)
 		int channel =
 		    accept4(d->rendezvous.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+		if (channel < 0 && (errno == EMFILE || errno == ENFILE))
+			close_unheard(d);
 		if (channel < 0)
-			return; /* none, or gone, or too many descriptors: the next turn looks again */
+			return; /* none, or it has gone */
+		if (!d->lets_in)
+			pinioni_client_turn_away(channel, -ECANCELED, "it is stopping");
 		if (!d->lets_in || let_in(d, channel) != 0)
 			(void)close(channel); /* nothing could be done about it */
 	}
 }
-
-/* ---- turns ------------------------------------------------------------------------------------ */
 
 static void
 listen_to(struct door *d, struct client *c)
@@ -307,10 +322,13 @@ show_out_floods(struct door *d)
 static void
 look_for_floods(struct door *d)
 {
-	if (d->is_looking)
+	if (d->is_looking) {
 		show_out_floods(d);
-	else if (d->client_count != 0)
+	} else if (d->client_count != 0 &&
+	    clock_monotonic_ns() - d->looked_ns > CLIENTS_LOOK_MS * UINT64_C(1000000)) {
+		d->looked_ns = clock_monotonic_ns();
 		ask_for_guests(d);
+	}
 }
 
 static void
@@ -423,8 +441,7 @@ keep_door(void *door)
 
 		for (int i = 0; i < count; i++)
 			take_event(d, events[i].data.u64);
-		if (count == 0 || d->is_looking)
-			look_for_floods(d);
+		look_for_floods(d);
 		bury_on(d);
 		look_at_wishes(d);
 	}
@@ -483,6 +500,8 @@ free_door(struct door *d)
 		(void)close(d->poll); /* nothing could be done about either */
 	if (d->knock >= 0)
 		(void)close(d->knock);
+	if (d->spare >= 0)
+		(void)close(d->spare);
 	free(d->looks);
 	free(d);
 }
@@ -554,6 +573,7 @@ new_door(struct pinion_runtime *rt)
 	}
 	d->lets_in = true;
 	d->poll = d->knock = d->rendezvous.listener = -1;
+	d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC); /* or there is none */
 	for (unsigned i = 0; i < CLIENTS_MAX; i++)
 		d->clients[i] = CLIENT_NONE;
 	return d;

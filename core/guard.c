@@ -142,7 +142,6 @@ pinioni_guard_admits(struct worker *w, const struct lane_rx *lane, const struct 
 		makes_sense = cancel_makes_sense(m, port);
 	if (!makes_sense)
 		refuse(w, m, port);
-	else if (m->slot != SLOT_NONE)
-		guest_sanitizer_called(&port->memory.slots[m->slot]);
+	guest_sanitizer_called(port);
 	return makes_sense;
 }

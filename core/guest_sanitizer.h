@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/guest_sanitizer.h - tells ThreadSanitizer what another process did: a call of a slot comes after that process has read the
- * result of the slot's call before, which a worker of ours wrote.
+ * core/guest_sanitizer.h - tells ThreadSanitizer what another process did: what it calls comes after it has read what our workers
+ * answered before, and has taken back what that lay in.
  *
  *   worker A   slot DONE --D--> (client: reads it, calls again) --P--> worker B   takes the message
  *
@@ -10,7 +10,7 @@
 #ifndef PINION_CORE_GUEST_SANITIZER_H
 #define PINION_CORE_GUEST_SANITIZER_H
 
-#include "shm/slot.h"
+#include "core/port.h"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -21,15 +21,35 @@
 #define PINION_GUESTS_ARE_UNSEEN 1
 #endif
 
-static inline void
-guest_sanitizer_called(const struct slot *slot)
-{
 #if defined(PINION_GUESTS_ARE_UNSEEN)
-	/* D: by the same word. */
-	(void)atomic_load_explicit(&slot->word, memory_order_acquire);
-#else
-	(void)slot;
-#endif
+#include <sanitizer/tsan_interface.h>
+
+/* Before a slot of it is DONE. */
+static inline void
+guest_sanitizer_answers(pinion_port *port)
+{
+	if (port->is_guest)
+		__tsan_release(port);
 }
+
+/* A message of it was taken. */
+static inline void
+guest_sanitizer_called(pinion_port *port)
+{
+	__tsan_acquire(port);
+}
+#else
+static inline void
+guest_sanitizer_answers(pinion_port *port)
+{
+	(void)port;
+}
+
+static inline void
+guest_sanitizer_called(pinion_port *port)
+{
+	(void)port;
+}
+#endif
 
 #endif

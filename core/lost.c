@@ -16,7 +16,7 @@
 static void
 end_pending(pinion_port *p, uint32_t at, bool is_dead)
 {
-	static const char dead[] = "the process that ran it has ended";
+	static const char dead[] = "the process that ran it has ended, or cut us off";
 	static const char left[] = "the runtime has stopped, or was left";
 	struct slot_note *note = &p->notes[at];
 	struct slot *slot = &p->memory.slots[at];

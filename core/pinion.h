@@ -107,7 +107,7 @@ int pinion_attach_with(const pinion_attach_options *options) PINION_MUST_CHECK;
 /* Lets outstanding calls finish for drain_ns, ends the rest with -ECANCELED, runs deinit, joins all
  * threads and unmaps everything. Waits for handlers that run, however long: none can be killed. Handles
  * and responses are -ESTALE from then on. NULL is fine. From a handler it does nothing, and says so. A forked child has no
- * part in its parent's runtime: -ESTALE is all that it gets, and this does nothing; it may attach, or start one. */
+ * part in its parent's runtime: -ESTALE is all that it gets, and this does nothing; it may attach. */
 void pinion_stop(pinion_runtime *rt);
 
 /* Caller-driven: one bounded turn on this thread. Returns the work done: 0 means nothing to do now, or

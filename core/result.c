@@ -509,7 +509,7 @@ pinion_response_error(pinion_response r)
 		.deployment = str_of(NULL),
 		.method = str_of(NULL),
 		.text = str_of(pinioni_is_forked
-			? "this process was forked: the runtime is its parent's; attach to it, or start one"
+			? "this process was forked: the runtime is its parent's; attach to it"
 			: "a response is used only by the thread that made it, and while its runtime "
 			  "runs") };
 	struct port_shell *shell;

@@ -89,7 +89,8 @@ struct pinion_runtime {
 	pthread_cond_t keeper_cond;
 	bool has_keeper, keeper_stop;
 	pinion_port *closing;
-	struct port_shell *shells; /* W under thread.c's lock */
+	struct port_shell *shells; /* W under thread.c's lock, as */
+	uint32_t opening;          /* threads that make a port just now */
 	char placement[PLACEMENT_TEXT];
 };
 

@@ -231,6 +231,20 @@ pinioni_port_enter_runtime(struct pinion_runtime *rt, pinion_port *port)
 	return err;
 }
 
+/* Under the table's lock, but while the port is made: another process may be asked for it, and be stopped. */
+static int
+create_port(struct pinion_runtime *rt, pinion_port **port)
+{
+	int err;
+
+	rt->opening++;
+	(void)pthread_mutex_unlock(&table_lock);
+	err = pinioni_port_create(rt, NULL, port);
+	(void)pthread_mutex_lock(&table_lock);
+	rt->opening--;
+	return err;
+}
+
 int
 pinioni_shell_open(uint64_t key, bool is_default, struct port_shell **out)
 {
@@ -245,7 +259,7 @@ pinioni_shell_open(uint64_t key, bool is_default, struct port_shell **out)
 		goto undo_lock;
 	}
 	shell = pinioni_lines_take(sizeof *shell);
-	err = shell == NULL ? -ENOMEM : pinioni_port_create(rt, NULL, &shell->port);
+	err = shell == NULL ? -ENOMEM : create_port(rt, &shell->port);
 	if (err != 0)
 		goto undo_shell;
 	shell->is_default = is_default;
@@ -303,6 +317,12 @@ void
 pinioni_shells_close(struct pinion_runtime *rt)
 {
 	(void)pthread_mutex_lock(&table_lock);
+	/* Ended by who makes a port, or by the other process's end; no other begins in this phase. */
+	while (rt->opening != 0) {
+		(void)pthread_mutex_unlock(&table_lock);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL); /* shorter: fine */
+		(void)pthread_mutex_lock(&table_lock);
+	}
 	for (struct port_shell *s = rt->shells; s != NULL; s = s->runtime_next) {
 		/* K */
 		atomic_store_explicit(&s->closed, 1, memory_order_release);
@@ -326,20 +346,50 @@ pinioni_shells_close(struct pinion_runtime *rt)
 
 /* ---- entering ------------------------------------------------------------------------------- */
 
+static bool
+is_closed(const struct port_shell *s)
+{
+	/* relaxed: when it matters it is looked at again, with K. */
+	return atomic_load_explicit(&s->closed, memory_order_relaxed) != 0;
+}
+
+/* A runtime of another process that is left and attached to again has the key that it had: the shell of then goes. */
+static struct port_shell *
+find_default(uint64_t key)
+{
+	struct port_shell *s = pinioni_self.shells;
+
+	while (s != NULL && !(s->runtime_key == key && s->is_default && !is_closed(s))) {
+		struct port_shell *next = s->next;
+
+		if (s->runtime_key == key && s->is_default)
+			pinioni_shell_close(s);
+		s = next;
+	}
+	return s;
+}
+
+/* It has none, or that of a runtime that was left. */
+__attribute__((noinline, cold)) static pinion_port *
+enter_anew(uint64_t key, struct port_shell **shell, int *err)
+{
+	struct port_shell *s = find_default(key);
+
+	if (s == NULL && (*err = pinioni_shell_open(key, true, &s)) != 0)
+		return NULL;
+	pinioni_self.last = s;
+	return port_enter_shell(s, shell, err);
+}
+
 pinion_port *
 pinioni_port_enter(uint64_t key, struct port_shell **shell, int *err)
 {
 	struct port_shell *s = pinioni_self.last;
+	pinion_port *port = s == NULL || s->runtime_key != key || !s->is_default
+	    ? NULL
+	    : port_enter_shell(s, shell, err);
 
-	if (s == NULL || s->runtime_key != key || !s->is_default) {
-		for (s = pinioni_self.shells; s != NULL; s = s->next)
-			if (s->runtime_key == key && s->is_default)
-				break;
-		if (s == NULL && (*err = pinioni_shell_open(key, true, &s)) != 0)
-			return NULL;
-		pinioni_self.last = s;
-	}
-	return port_enter_shell(s, shell, err);
+	return port != NULL ? port : enter_anew(key, shell, err);
 }
 
 static bool

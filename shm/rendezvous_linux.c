@@ -26,7 +26,8 @@
 
 enum {
 	LOCK_TRIES = 2000, /* a millisecond each */
-	BACKLOG = 64
+	BACKLOG = 256,
+	CONNECT_TRIES = 1000 /* a millisecond each, while the backlog is full */
 };
 
 static_assert(RENDEZVOUS_PATH == sizeof((struct sockaddr_un *)NULL)->sun_path, "a socket's path");
@@ -111,7 +112,7 @@ check_folder(const struct folder *f, struct rendezvous_error *why)
 
 /* makes: it is made when it is not there. -ENOENT: it is not. */
 static int
-folder_open(struct folder *f, bool makes, struct rendezvous_error *why)
+folder_open(struct folder *f, bool makes, bool reads, struct rendezvous_error *why)
 {
 	int err = folder_path(f->path, why);
 
@@ -120,7 +121,8 @@ folder_open(struct folder *f, bool makes, struct rendezvous_error *why)
 		return err;
 	if (makes && mkdir(f->path, 0700) != 0 && errno != EEXIST)
 		return refuse(why, -errno, "the runtime folder %s: %s", f->path, strerror(errno));
-	f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	/* Only who locks or lists it has to read it; a group may not. */
+	f->fd = open(f->path, (reads ? O_RDONLY : O_PATH) | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (f->fd < 0)
 		return refuse(why, -errno, "the runtime folder %s: %s", f->path, strerror(errno));
 	err = check_folder(f, why);
@@ -267,7 +269,7 @@ pinioni_rendezvous_listen(
 	r->listener = -1;
 	if (err != 0)
 		return err;
-	err = folder_open(&f, true, why);
+	err = folder_open(&f, true, true, why);
 	if (err != 0)
 		return err;
 	(void)snprintf(r->path, sizeof r->path, "%.*s/%s", RENDEZVOUS_PATH - RENDEZVOUS_NAME - 1,
@@ -301,7 +303,7 @@ pinioni_rendezvous_connect(const char *name, int *channel, struct rendezvous_err
 
 	if (err != 0)
 		return err;
-	err = folder_open(&f, false, why);
+	err = folder_open(&f, false, false, why);
 	if (err == -ENOENT)
 		return refuse(why, err, "nothing runs by the name \"%s\": there is no folder %s",
 		    name, f.path);
@@ -345,7 +347,7 @@ pinioni_rendezvous_list(
 	char path[RENDEZVOUS_PATH];
 	const struct dirent *entry;
 	struct folder f;
-	int err = folder_open(&f, false, why);
+	int err = folder_open(&f, false, true, why);
 	DIR *dir;
 
 	if (err != 0)

@@ -202,8 +202,7 @@ pinioni_segment_attach(struct segment *s, int fd, enum segment_kind kind, bool r
 	s->size = (size_t)st.st_size;
 	s->base = map(fd, s->size, read_only ? PROT_READ : PROT_READ | PROT_WRITE);
 	if (s->base == NULL) {
-		err = errno == EPERM ? -EBADMSG
-				     : -errno; /* sealed against what we are to do with it */
+		err = -errno;
 		*s = SEGMENT_UNUSED;
 		return err;
 	}

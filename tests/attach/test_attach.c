@@ -416,6 +416,46 @@ play_threads(const char *name)
 	return 0;
 }
 
+static void *
+attach_and_call(void *arg)
+{
+	int *failed = arg;
+
+	for (int i = 0; i < 50; i++) {
+		pinion_runtime *mine;
+		pinion_handle to;
+		pinion_response r;
+		int64_t x;
+
+		if (attach_as("test", &mine, &to) != 0) {
+			++*failed;
+			continue;
+		}
+		r = pinion_call(to, PINION_ARGS(i));
+		*failed += !is_result(r, &x) || x != i + 1;
+		pinion_release(r);
+		pinion_stop(mine);
+	}
+	return NULL;
+}
+
+/* Its threads share what one of them has attached, and each leaves by itself. */
+static int
+play_together(const char *name)
+{
+	pthread_t threads[4];
+	int failed[4] = { 0 };
+
+	(void)name;
+	for (int i = 0; i < 4; i++)
+		GUEST_WANT(pthread_create(&threads[i], NULL, attach_and_call, &failed[i]) == 0);
+	for (int i = 0; i < 4; i++) {
+		(void)pthread_join(threads[i], NULL);
+		GUEST_WANT(failed[i] == 0);
+	}
+	return 0;
+}
+
 /* Leaves while it has calls under way. */
 static int
 play_leaving(const char *name)
@@ -440,7 +480,8 @@ play_leaving(const char *name)
 static const struct role roles[] = { { "calls", play_calls }, { "chains", play_chains },
 	{ "streams", play_streams }, { "values", play_values }, { "references", play_references },
 	{ "refusals", play_refusals }, { "event_loop", play_event_loop },
-	{ "threads", play_threads }, { "leaving", play_leaving }, { NULL, NULL } };
+	{ "threads", play_threads }, { "leaving", play_leaving }, { "together", play_together },
+	{ NULL, NULL } };
 
 /* ---- tests ------------------------------------------------------------------------------------ */
 
@@ -515,6 +556,13 @@ who_leaves_with_calls_under_way_leaves_nothing(void **state)
 }
 
 static void
+threads_attach_and_leave_at_once(void **state)
+{
+	(void)state;
+	another_process_plays("together");
+}
+
+static void
 several_come_at_once(void **state)
 {
 	pid_t pids[4];
@@ -545,6 +593,7 @@ main(int argc, char **argv)
 		    threads_of_another_process_have_ports_of_their_own, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    who_leaves_with_calls_under_way_leaves_nothing, start, stop),
+		cmocka_unit_test_setup_teardown(threads_attach_and_leave_at_once, start, stop),
 		cmocka_unit_test_setup_teardown(several_come_at_once, start, stop),
 	};
 	int played = guest_main(argc, argv, roles);

@@ -219,13 +219,14 @@ play_honest(const char *name)
 static const struct role roles[] = { { "scribbler", play_scribbler }, { "honest", play_honest },
 	{ NULL, NULL } };
 
-static unsigned visits;
+static _Atomic unsigned visits; /* W the door  R the test */
 
 static void
 count_visits(void *arg, const char *line)
 {
 	(void)arg;
-	visits += strstr(line, "is shown out") != NULL;
+	if (strstr(line, "is shown out") != NULL)
+		atomic_fetch_add(&visits, 1);
 }
 
 static void
@@ -243,12 +244,12 @@ who_scribbles_harms_nobody_else(void **state)
 	scribbler = guest_start("scribbler", "test");
 	honest = guest_start("honest", "test");
 	assert_int_equal(be_honest(worker, now_s() + seconds, &slowest), 0);
-	print_message(
-	    "a thread: slowest of all %.1f ms; shown out %u times\n", slowest * 1e3, visits);
+	print_message("a thread: slowest of all %.1f ms; shown out %u times\n", slowest * 1e3,
+	    atomic_load(&visits));
 	assert_int_equal(guest_wait(honest), 0);
 	assert_int_equal(kill(scribbler, SIGKILL), 0);
 	assert_int_equal(guest_wait(scribbler), -SIGKILL);
-	assert_true(visits > 0);
+	assert_true(atomic_load(&visits) > 0);
 	do
 		pinion_census_take(rt, &c);
 	while (c.ports != 1 || c.requests != 0);
@@ -272,6 +273,22 @@ stop(void **state)
 	return 0;
 }
 
+/* Of its own slots and blocks it asks two workers to write the same at once: ThreadSanitizer is right to object. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WRITES_AT_ONCE_ARE_TOLD 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(WRITES_AT_ONCE_ARE_TOLD)
+enum {
+	IS_SKIPPED = 77
+};
+#else
+enum {
+	IS_SKIPPED = 0
+};
+#endif
+
 int
 main(int argc, char **argv)
 {
@@ -280,6 +297,8 @@ main(int argc, char **argv)
 	};
 	int played = guest_main(argc, argv, roles);
 
+	if (IS_SKIPPED != 0)
+		return IS_SKIPPED;
 	return played >= 0
 	    ? played
 	    : cmocka_run_group_tests(tests, served_folder_make, served_folder_remove);

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Builds the preset fuzz and gives each target many inputs. What breaks one stays in build/fuzz/.
 #   tests/fuzz/run.sh [--long] [TARGET...]     targets: config json options http control segment
-# 1,000,000 inputs each, http 100,000; with --long 20,000,000 and 2,000,000.
+# 1,000,000 inputs each, http 100,000, segment 400,000; with --long 20,000,000, and 2,000,000 of these two.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . cmake/packages.sh
 
 runs=1000000
 runs_http=100000
+runs_segment=400000
 targets=()
 for argument in "$@"; do
 	case $argument in
 	--long)
 		runs=20000000
 		runs_http=2000000
+		runs_segment=2000000
 		;;
 	-h | --help)
 		sed -n '2,4s/^# \{0,1\}//p' "$0"
@@ -75,7 +77,7 @@ failed=()
 beside=
 for target in "${targets[@]}"; do
 	if [ "$target" = segment ]; then
-		fuzz segment "$runs" &
+		fuzz segment "$runs_segment" &
 		beside=$!
 	fi
 done
