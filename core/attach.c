@@ -40,23 +40,6 @@ struct attachment {
 
 /* ---- the connection ------------------------------------------------------------------------- */
 
-static struct control_message
-message_of(enum control_kind kind)
-{
-	return (struct control_message){ .magic = CONTROL_MAGIC,
-		.version = CONTROL_VERSION,
-		.layout_hash = pinioni_segment_layout_hash(),
-		.kind = kind };
-}
-
-static int
-send_to(int channel, struct control_message *m)
-{
-	const struct parcel p = { .bytes = m, .size = sizeof *m };
-
-	return pinioni_channel_send(channel, &p);
-}
-
 /* What is no message of ours is nothing that can be answered. */
 static int
 receive_from(int channel, struct control_message *m, struct parcel *p)
@@ -215,7 +198,7 @@ ask(struct attachment *a, struct control_message *m, struct parcel *brought)
 	m->serial = ++a->serial;
 	(void)pthread_mutex_lock(&a->lock);
 	a->is_asked = true;
-	err = a->is_over ? -EOWNERDEAD : send_to(a->channel, m);
+	err = a->is_over ? -EOWNERDEAD : pinioni_control_send(a->channel, m, NULL, 0);
 	if (err == -EPIPE)
 		err = -EOWNERDEAD;
 	if (err == 0)
@@ -249,7 +232,7 @@ ask_for(struct attachment *a, struct control_message *m, struct parcel *brought,
 int
 pinioni_attached_port(struct attachment *a, size_t arena_bytes, struct port_grant *grant)
 {
-	struct control_message m = message_of(CONTROL_PORT);
+	struct control_message m = pinioni_control_message(CONTROL_PORT);
 	struct parcel p;
 	int err;
 
@@ -266,17 +249,17 @@ pinioni_attached_port(struct attachment *a, size_t arena_bytes, struct port_gran
 void
 pinioni_attached_close(struct attachment *a, unsigned port)
 {
-	struct control_message m = message_of(CONTROL_CLOSE);
+	struct control_message m = pinioni_control_message(CONTROL_CLOSE);
 
 	m.from = port;
 	/* If it does not read just now, the port stays with it until the connection ends. */
-	(void)!send_to(a->channel, &m);
+	(void)!pinioni_control_send(a->channel, &m, NULL, 0);
 }
 
 int
 pinioni_attached_event(struct attachment *a, unsigned port, int *fd)
 {
-	struct control_message m = message_of(CONTROL_EVENT);
+	struct control_message m = pinioni_control_message(CONTROL_EVENT);
 	struct parcel p;
 	int err;
 
@@ -290,7 +273,7 @@ pinioni_attached_event(struct attachment *a, unsigned port, int *fd)
 int
 pinioni_attached_renew(struct pinion_runtime *rt)
 {
-	struct control_message m = message_of(CONTROL_CATALOG);
+	struct control_message m = pinioni_control_message(CONTROL_CATALOG);
 	struct parcel p;
 	int err;
 
@@ -332,8 +315,8 @@ greet(struct attachment *a, struct control_message *m, struct parcel *p)
 	struct pollfd on = { .fd = a->channel, .events = POLLIN };
 	int err;
 
-	*m = message_of(CONTROL_HELLO);
-	err = send_to(a->channel, m);
+	*m = pinioni_control_message(CONTROL_HELLO);
+	err = pinioni_control_send(a->channel, m, NULL, 0);
 	if (err != 0 && err != -EPIPE)
 		return err; /* it may have closed, and said why */
 	do {

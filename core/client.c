@@ -15,30 +15,11 @@
 #include "core/guest.h"
 #include "core/thread.h"
 
-static struct control_message
-message_of(enum control_kind kind)
-{
-	return (struct control_message){ .magic = CONTROL_MAGIC,
-		.version = CONTROL_VERSION,
-		.layout_hash = pinioni_segment_layout_hash(),
-		.kind = kind };
-}
-
-static int
-send_to(const struct client *c, struct control_message *m, const int *descriptors, unsigned count)
-{
-	struct parcel p = { .bytes = m, .size = sizeof *m, .descriptor_count = count };
-
-	if (count != 0)
-		memcpy(p.descriptors, descriptors, count * sizeof *descriptors);
-	return pinioni_channel_send(c->channel, &p);
-}
-
 __attribute__((format(printf, 4, 5))) static int
 send_refusal(
     const struct client *c, const struct control_message *asked, int err, const char *format, ...)
 {
-	struct control_message m = message_of((enum control_kind)asked->kind);
+	struct control_message m = pinioni_control_message((enum control_kind)asked->kind);
 	va_list list;
 
 	m.serial = asked->serial;
@@ -46,7 +27,7 @@ send_refusal(
 	va_start(list, format);
 	(void)vsnprintf(m.text, sizeof m.text, format, list); /* cut short: fine */
 	va_end(list);
-	return send_to(c, &m, NULL, 0);
+	return pinioni_control_send(c->channel, &m, NULL, 0);
 }
 
 static int
@@ -67,9 +48,9 @@ pinioni_client_turn_away(int channel, int err, const char *why)
 void
 pinioni_client_say_stopping(const struct client *c)
 {
-	struct control_message m = message_of(CONTROL_STOPPING);
+	struct control_message m = pinioni_control_message(CONTROL_STOPPING);
 
-	(void)!send_to(c, &m, NULL, 0); /* it is shown out anyway */
+	(void)!pinioni_control_send(c->channel, &m, NULL, 0); /* it is shown out anyway */
 }
 
 /* ---- what they ask ---------------------------------------------------------------------------- */
@@ -79,7 +60,7 @@ answer_hello(struct client *c, struct pinion_runtime *rt, const struct control_m
 {
 	const int descriptors[] = { rt->board.segment.fd, rt->board.bell_segment.fd,
 		rt->directory.segment.fd };
-	struct control_message m = message_of(CONTROL_HELLO);
+	struct control_message m = pinioni_control_message(CONTROL_HELLO);
 
 	if (asked->version != CONTROL_VERSION ||
 	    asked->layout_hash != pinioni_segment_layout_hash())
@@ -100,14 +81,14 @@ answer_hello(struct client *c, struct pinion_runtime *rt, const struct control_m
 	};
 	(void)snprintf(m.terms.name, sizeof m.terms.name, "%s", rt->name);
 	c->is_known = true;
-	return send_to(c, &m, descriptors, 3);
+	return pinioni_control_send(c->channel, &m, descriptors, 3);
 }
 
 static int
 answer_catalog(
     const struct client *c, struct pinion_runtime *rt, const struct control_message *asked)
 {
-	struct control_message m = message_of(CONTROL_CATALOG);
+	struct control_message m = pinioni_control_message(CONTROL_CATALOG);
 	int fd, err;
 
 	(void)pthread_mutex_lock(&rt->lock);
@@ -116,7 +97,7 @@ answer_catalog(
 	if (err != 0)
 		return send_error(c, asked, err);
 	m.serial = asked->serial;
-	err = send_to(c, &m, &fd, 1);
+	err = pinioni_control_send(c->channel, &m, &fd, 1);
 	(void)close(fd); /* the other has its own */
 	return err;
 }
@@ -155,7 +136,7 @@ make_port(
 	port->next = c->ports;
 	c->ports = port;
 	c->port_count++;
-	err = send_to(c, m, descriptors, 2);
+	err = pinioni_control_send(c->channel, m, descriptors, 2);
 	close_descriptor(&port->memory.segment.fd);
 	close_descriptor(&port->lanes.segment.fd);
 	return err == 0 ? 0 : -EPIPE;
@@ -164,7 +145,7 @@ make_port(
 static int
 answer_port(struct client *c, struct pinion_runtime *rt, const struct control_message *asked)
 {
-	struct control_message m = message_of(CONTROL_PORT);
+	struct control_message m = pinioni_control_message(CONTROL_PORT);
 	int err;
 
 	m.serial = asked->serial;
@@ -196,7 +177,7 @@ find_port(struct client *c, uint32_t number)
 static int
 answer_event(struct client *c, const struct control_message *asked)
 {
-	struct control_message m = message_of(CONTROL_EVENT);
+	struct control_message m = pinioni_control_message(CONTROL_EVENT);
 	pinion_port **at = find_port(c, asked->from);
 	int ends[2], err;
 
@@ -208,7 +189,7 @@ answer_event(struct client *c, const struct control_message *asked)
 	m.serial = asked->serial;
 	/* F */
 	atomic_store_explicit(&(*at)->event_fd, ends[0], memory_order_release);
-	err = send_to(c, &m, &ends[1], 1);
+	err = pinioni_control_send(c->channel, &m, &ends[1], 1);
 	(void)close(ends[1]); /* the other has its own */
 	return err;
 }

@@ -77,4 +77,10 @@ struct control_message {
 static_assert(sizeof(struct control_message) == 352, "control format");
 static_assert(offsetof(struct control_message, kind) == 264, "control format");
 
+/* With what all have. */
+struct control_message pinioni_control_message(enum control_kind kind);
+/* As pinioni_channel_send. */
+int pinioni_control_send(int channel, struct control_message *m, const int *descriptors,
+    unsigned count) __attribute__((warn_unused_result));
+
 #endif
