@@ -38,12 +38,14 @@ start_once(void *state, pinion_request *req)
 }
 
 static pinion_ref kept;
+static _Atomic int is_kept;
 
 static int
 keep(void *state, pinion_request *req)
 {
 	(void)state;
 	kept = pinion_arg_ref(req, 0);
+	atomic_store(&is_kept, 1);
 	return pinion_reply(req, (int64_t)0);
 }
 
@@ -420,6 +422,7 @@ who_waits_for_a_dead_client_s_result_is_told(void **state)
 		int err;
 
 		guests_await_ready(1);
+		assert_int_equal(atomic_exchange(&is_kept, 0), 1);
 		assert_int_equal(pthread_create(&killer, NULL, kill_it, &pid), 0);
 		err = pinion_ref_get(kept, &x); /* before, while and after it is killed */
 		assert_true(err == -EOWNERDEAD || err == -ECANCELED || err == -ESTALE);

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds the preset fuzz and gives each target many inputs. What breaks one stays in build/fuzz/.
 #   tests/fuzz/run.sh [--long] [TARGET...]     targets: config json options http control segment
-# 1,000,000 inputs each, http 100,000, segment 400,000; with --long 20,000,000, and 2,000,000 of these two.
+# 1,000,000 inputs each, http 100,000; with --long 20,000,000, http and segment 2,000,000.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . cmake/packages.sh
 
 runs=1000000
 runs_http=100000
-runs_segment=400000
+runs_segment=1000000
 targets=()
 for argument in "$@"; do
 	case $argument in
