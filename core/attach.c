@@ -188,7 +188,7 @@ await_answer(struct attachment *a)
 	return a->is_asked ? -EOWNERDEAD : 0;
 }
 
-/* m: the question, and then the answer. What it brought is the caller's. */
+/* m: the question, and then the answer. What it brought is the caller's, on 0. */
 static int
 ask(struct attachment *a, struct control_message *m, struct parcel *brought)
 {
@@ -208,6 +208,8 @@ ask(struct attachment *a, struct control_message *m, struct parcel *brought)
 		*m = a->answer;
 		*brought = a->brought;
 		err = m->err;
+		if (err != 0)
+			pinioni_parcel_close(brought); /* a refusal brings nothing */
 	}
 	(void)pthread_mutex_unlock(&a->lock);
 	(void)pthread_mutex_unlock(&a->ask_lock);
