@@ -18,6 +18,7 @@ static const struct verb {
 } verbs[] = {
 	{ "build", "pinion build", pinioni_verb_build },
 	{ "call", "pinion call", pinioni_verb_call },
+	{ "host", "pinion host", pinioni_verb_host },
 	{ "run", "pinion run", pinioni_verb_run },
 	{ "status", "pinion status", pinioni_verb_status },
 	{ "version", "pinion version", pinioni_verb_version },
@@ -35,6 +36,7 @@ static const char doc[] =
     "  build FILE.so[:symbol] [key=value ...]                   writes a file that runs it\n"
     "  call FILE.so[:symbol] [[DEPLOYMENT.]METHOD] [JSON]       calls it once, or often\n"
     "  call NAME[.DEPLOYMENT[.METHOD]] [JSON]                   the same of what runs\n"
+    "  host FILE.so[:symbol] NAME APPLICATION DEPLOYMENT        runs an isolated replica of it\n"
     "  run FILE.so[:symbol]|FILE.yaml [key=value ...]           serves it over HTTP\n"
     "  status [NAME]                                            shows what runs, and how it does\n"
     "  version                                                  says what this is made of\n"

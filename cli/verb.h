@@ -12,6 +12,7 @@ typedef int pinion_verb(int argc, char **argv);
 
 pinion_verb pinioni_verb_build;
 pinion_verb pinioni_verb_call;
+pinion_verb pinioni_verb_host;
 pinion_verb pinioni_verb_run;
 pinion_verb pinioni_verb_status;
 pinion_verb pinioni_verb_version;

@@ -188,6 +188,8 @@ run(struct pinion_app *app, pinion_builder *builder, const pinion_run_options *o
 		return -EINVAL;
 	}
 	err = pinioni_options_override(app, &o->overrides);
+	for (uint32_t i = 0; i < app->count; i++)
+		app->nodes[i]->host_command = o->host_command;
 	if (err == 0)
 		err = check_batching(app);
 	if (err == 0 && o->plan != NULL) {

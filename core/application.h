@@ -24,9 +24,10 @@ struct pinion_node {
 	uint32_t num_replicas;
 	uint32_t max_ongoing;
 	struct deployment_rules rules;
-	char *user_config;        /* NULL: none */
-	struct batching batching; /* 0: as its methods declare */
-	uint16_t index;           /* of its deployment */
+	char *user_config;               /* NULL: none */
+	struct batching batching;        /* 0: as its methods declare */
+	const char *const *host_command; /* the run's; lent */
+	uint16_t index;                  /* of its deployment */
 	struct deployment *deployment;
 	size_t record_length;
 	unsigned char record[INIT_RECORD_MAX];
@@ -57,6 +58,11 @@ void pinioni_deployment_shrink(
     struct pinion_runtime *rt, struct deployment *d, uint32_t count, int64_t limit_ns);
 /* Its max_queued is shared out anew. */
 void pinioni_deployment_share(const struct deployment *d, uint32_t count);
+/* Calls go to so many of its replicas from now on. Under the lock. */
+void pinioni_deployment_publish(struct pinion_runtime *rt, struct deployment *d, uint32_t count);
+/* In place of the table that there is, which goes after a grace period. -ENOMEM. Under the lock. */
+int pinioni_replicas_publish(struct pinion_runtime *rt, struct replica_table *t)
+    __attribute__((warn_unused_result));
 void pinioni_node_free(pinion_node *node);
 /* NULL, or why a name cannot be shown as it is: one with a line's end would be two lines of a log. */
 const char *pinioni_bad_name(const char *name);

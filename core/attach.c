@@ -10,287 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "affinity/pin.h"
+#include "core/attachment.h"
 #include "core/catalog.h"
+#include "core/serve.h"
 #include "core/thread.h"
-#include "shm/channel.h"
 #include "shm/rendezvous.h"
-
-struct attachment {
-	struct pinion_runtime *runtime;
-	int channel;
-	struct channel_peer peer;
-	pthread_t listener;
-	bool has_listener;
-	uint32_t users; /* W under the table's lock */
-	size_t arena_bytes;
-	struct clock_scale clock;
-	pthread_mutex_t ask_lock; /* one asks at a time; before `lock` */
-	pthread_mutex_t lock;
-	pthread_cond_t answered;
-	uint64_t serial; /* W under ask_lock: of the last question */
-	bool is_over;    /* W listener, under `lock`: nobody answers */
-	bool is_asked;   /* under `lock`, as are: */
-	struct control_message answer;
-	struct parcel brought;
-};
-
-/* ---- the connection ------------------------------------------------------------------------- */
-
-/* What is no message of ours is nothing that can be answered. */
-static int
-receive_from(int channel, struct control_message *m, struct parcel *p)
-{
-	int err;
-
-	*p = (struct parcel){ .bytes = m, .size = sizeof *m };
-	err = pinioni_channel_receive(channel, p);
-	if (err != 0)
-		return err;
-	if (p->size >= offsetof(struct control_message, kind) && m->magic == CONTROL_MAGIC &&
-	    (m->err != 0 || p->size == sizeof *m)) {
-		m->text[CONTROL_TEXT - 1] = '\0';
-		return 0;
-	}
-	pinioni_parcel_close(p);
-	return -EBADMSG;
-}
-
-/* The answer to a question whose asker has given up: what it brought goes back. */
-static void
-drop_answer(struct attachment *a, const struct control_message *m, struct parcel *p)
-{
-	if (m->kind == CONTROL_PORT && m->err == 0)
-		pinioni_attached_close(a, m->port.index);
-	pinioni_parcel_close(p);
-}
-
-static void
-keep_answer(struct attachment *a, const struct control_message *m, struct parcel *p)
-{
-	bool is_late;
-
-	(void)pthread_mutex_lock(&a->lock);
-	is_late = !a->is_asked || m->serial != a->serial;
-	if (!is_late) {
-		a->answer = *m;
-		a->brought = *p;
-		a->is_asked = false;
-		(void)pthread_cond_broadcast(&a->answered);
-	}
-	(void)pthread_mutex_unlock(&a->lock);
-	if (is_late)
-		drop_answer(a, m, p);
-}
-
-/* Whoever sleeps looks again. */
-static void
-ring_all(struct pinion_runtime *rt)
-{
-	(void)pthread_mutex_lock(&rt->lock);
-	for (unsigned i = 0; i < PORTS_MAX; i++) {
-		pinion_port *port = runtime_port(rt, i);
-
-		if (port != NULL)
-			pinioni_port_ring(port);
-	}
-	(void)pthread_mutex_unlock(&rt->lock);
-}
-
-static void
-enter_phase(struct pinion_runtime *rt, enum runtime_phase phase)
-{
-	/* relaxed: nothing but the phase itself. */
-	atomic_store_explicit(&rt->phase, phase, memory_order_relaxed);
-	ring_all(rt);
-}
-
-/* One message. 0; -EAGAIN: there is none; else there will be no more. */
-static int
-listen_once(struct attachment *a)
-{
-	struct control_message m;
-	struct parcel p;
-	int err = receive_from(a->channel, &m, &p);
-
-	if (err != 0)
-		return err;
-	if (m.kind == CONTROL_STOPPING) {
-		pinioni_parcel_close(&p);
-		if (runtime_phase(a->runtime) == RUNTIME_RUNNING)
-			enter_phase(a->runtime, RUNTIME_DRAINING);
-	} else {
-		keep_answer(a, &m, &p);
-	}
-	return 0;
-}
-
-/* All that has come. False: there will be no more. */
-static bool
-listen_all(struct attachment *a)
-{
-	int err;
-
-	while ((err = listen_once(a)) == 0)
-		continue;
-	return err == -EAGAIN;
-}
-
-static void *
-listen_to(void *attachment)
-{
-	struct attachment *a = attachment;
-	struct pollfd on[2] = { { .fd = a->channel, .events = POLLIN },
-		{ .fd = a->peer.pidfd, .events = POLLIN } };
-
-	pinioni_thread_name("pinion-listen");
-	do
-		(void)poll(on, 2, -1); /* interrupted: looked at again */
-	while (listen_all(a) && (on[1].revents & POLLIN) == 0);
-	(void)listen_all(a); /* what it said before it ended */
-	(void)shutdown(a->channel,
-	    SHUT_RDWR); /* if it lives, it has cut us off, or we cannot hear it any more */
-	(void)pthread_mutex_lock(&a->lock);
-	a->is_over = true;
-	(void)pthread_cond_broadcast(&a->answered);
-	(void)pthread_mutex_unlock(&a->lock);
-	enter_phase(a->runtime,
-	    runtime_phase(a->runtime) == RUNTIME_RUNNING ? RUNTIME_LOST : RUNTIME_STOPPED);
-	return NULL;
-}
-
-/* ---- asking --------------------------------------------------------------------------------- */
-
-static struct timespec
-soon(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-	t.tv_sec += ATTACH_WAIT_MS / 1000;
-	return t;
-}
-
-/* Under `lock`. */
-static int
-await_answer(struct attachment *a)
-{
-	struct timespec limit = soon();
-
-	while (a->is_asked && !a->is_over)
-		if (pthread_cond_timedwait(&a->answered, &a->lock, &limit) == ETIMEDOUT) {
-			a->is_asked = false;
-			return -ETIMEDOUT;
-		}
-	return a->is_asked ? -EOWNERDEAD : 0;
-}
-
-/* m: the question, and then the answer. What it brought is the caller's, on 0. */
-static int
-ask(struct attachment *a, struct control_message *m, struct parcel *brought)
-{
-	int err;
-
-	(void)pthread_mutex_lock(&a->ask_lock);
-	m->serial = ++a->serial;
-	(void)pthread_mutex_lock(&a->lock);
-	a->is_asked = true;
-	err = a->is_over ? -EOWNERDEAD : pinioni_control_send(a->channel, m, NULL, 0);
-	if (err == -EPIPE)
-		err = -EOWNERDEAD;
-	if (err == 0)
-		err = await_answer(a);
-	a->is_asked = false;
-	if (err == 0) {
-		*m = a->answer;
-		*brought = a->brought;
-		err = m->err;
-		if (err != 0)
-			pinioni_parcel_close(brought); /* a refusal brings nothing */
-	}
-	(void)pthread_mutex_unlock(&a->lock);
-	(void)pthread_mutex_unlock(&a->ask_lock);
-	return err;
-}
-
-/* The same; exactly so many descriptors come. */
-static int
-ask_for(struct attachment *a, struct control_message *m, struct parcel *brought, unsigned count)
-{
-	enum control_kind kind = (enum control_kind)m->kind;
-	int err = ask(a, m, brought);
-
-	if (err != 0)
-		return err;
-	if (m->kind == (uint32_t)kind && brought->descriptor_count == count)
-		return 0;
-	pinioni_parcel_close(brought);
-	return -EBADMSG;
-}
-
-int
-pinioni_attached_port(struct attachment *a, size_t arena_bytes, struct port_grant *grant)
-{
-	struct control_message m = pinioni_control_message(CONTROL_PORT);
-	struct parcel p;
-	int err;
-
-	m.port.arena_bytes = arena_bytes != 0 ? arena_bytes : a->arena_bytes;
-	err = ask_for(a, &m, &p, 2);
-	if (err != 0)
-		return err;
-	*grant = (struct port_grant){
-		.port = m.port, .memory = p.descriptors[0], .lanes = p.descriptors[1]
-	};
-	return 0;
-}
-
-void
-pinioni_attached_close(struct attachment *a, unsigned port)
-{
-	struct control_message m = pinioni_control_message(CONTROL_CLOSE);
-
-	m.from = port;
-	/* If it does not read just now, the port stays with it until the connection ends. */
-	(void)!pinioni_control_send(a->channel, &m, NULL, 0);
-}
-
-int
-pinioni_attached_event(struct attachment *a, unsigned port, int *fd)
-{
-	struct control_message m = pinioni_control_message(CONTROL_EVENT);
-	struct parcel p;
-	int err;
-
-	m.from = port;
-	err = ask_for(a, &m, &p, 1);
-	if (err == 0)
-		*fd = p.descriptors[0];
-	return err;
-}
-
-int
-pinioni_attached_renew(struct pinion_runtime *rt)
-{
-	struct control_message m = pinioni_control_message(CONTROL_CATALOG);
-	struct parcel p;
-	int err;
-
-	(void)pthread_mutex_lock(&rt->run_lock); /* one at a time, or both would add the same */
-	m.from = rt->registry.deployment_count;
-	err = ask_for(rt->attached, &m, &p, 1);
-	if (err == 0) {
-		(void)pthread_mutex_lock(&rt->lock);
-		err = pinioni_catalog_read(rt, p.descriptors[0]);
-		(void)pthread_mutex_unlock(&rt->lock);
-		pinioni_parcel_close(&p);
-	}
-	(void)pthread_mutex_unlock(&rt->run_lock);
-	return err;
-}
 
 /* ---- attaching ------------------------------------------------------------------------------ */
 
@@ -326,7 +52,8 @@ greet(struct attachment *a, struct control_message *m, struct parcel *p)
 
 		if (n == 0)
 			return -ETIMEDOUT;
-		err = n < 0 && errno != EINTR ? -errno : receive_from(a->channel, m, p);
+		err =
+		    n < 0 && errno != EINTR ? -errno : pinioni_attachment_receive(a->channel, m, p);
 	} while (err == -EAGAIN);
 	return err;
 }
@@ -344,7 +71,8 @@ check_greeting(const pinion_attach_options *o, const struct control_message *m)
 		    o->name, m->version, (unsigned long long)m->layout_hash, CONTROL_VERSION,
 		    (unsigned long long)pinioni_segment_layout_hash());
 	if (m->kind != CONTROL_HELLO || m->terms.workers == 0 || m->terms.workers > WORKERS_MAX ||
-	    m->terms.slots == 0 || m->terms.slots > SLOT_COUNT_MAX || m->terms.lane_cells < 2 ||
+	    m->terms.host_workers >= m->terms.workers || m->terms.slots == 0 ||
+	    m->terms.slots > SLOT_COUNT_MAX || m->terms.lane_cells < 2 ||
 	    (m->terms.lane_cells & (m->terms.lane_cells - 1)) != 0 ||
 	    m->terms.mode > BOARD_DRIVEN || m->terms.pace >= PACES)
 		return pinioni_refuse(o->diag, -EBADMSG, "\"%s\" answers nonsense", o->name);
@@ -375,6 +103,7 @@ take_terms(
     struct pinion_runtime *rt, const pinion_attach_options *o, const struct control_terms *terms)
 {
 	rt->worker_count = terms->workers;
+	rt->host_first = terms->workers - terms->host_workers;
 	rt->slots = terms->slots;
 	rt->lane_cells = terms->lane_cells;
 	rt->mode = terms->mode == BOARD_DRIVEN ? BOARD_ADAPTIVE : terms->mode;
@@ -401,11 +130,17 @@ map_all(struct pinion_runtime *rt, const pinion_attach_options *o, const struct 
 {
 	int err;
 
-	if (p->descriptor_count != 3)
-		return pinioni_refuse(o->diag, -EBADMSG, "\"%s\" sent %u descriptors, not 3",
-		    o->name, p->descriptor_count);
-	err = pinioni_board_attach(
-	    &rt->board, p->descriptors[0], p->descriptors[1], rt->worker_count);
+	unsigned hosts = runtime_host_count(rt), wanted = hosts != 0 ? 4 : 3;
+
+	if (p->descriptor_count != wanted)
+		return pinioni_refuse(o->diag, -EBADMSG, "\"%s\" sent %u descriptors, not %u",
+		    o->name, p->descriptor_count, wanted);
+	err = pinioni_board_attach(&rt->board,
+	    &(struct board_grant){ .board = p->descriptors[0],
+		.bells = p->descriptors[1],
+		.hosts = hosts != 0 ? p->descriptors[3] : -1,
+		.workers = rt->host_first,
+		.host_workers = hosts });
 	if (err == 0)
 		err = pinioni_directory_attach(&rt->directory, p->descriptors[2]);
 	if (err == -EPERM)
@@ -421,7 +156,7 @@ static int
 start_threads(struct pinion_runtime *rt, const pinion_attach_options *o)
 {
 	struct attachment *a = rt->attached;
-	int err = -pthread_create(&a->listener, NULL, listen_to, a);
+	int err = -pthread_create(&a->listener, NULL, pinioni_attachment_listen, a);
 
 	a->has_listener = err == 0;
 	if (err == 0)
@@ -544,7 +279,7 @@ attach(struct pinion_runtime *rt, const pinion_attach_options *o, bool *is_share
 		err = greet_and_map(rt, o, &key);
 	if (err != 0)
 		return err;
-	*is_shared = share(rt, key, o->runtime);
+	*is_shared = rt->serving == NULL && share(rt, key, o->runtime);
 	if (*is_shared)
 		return 0;
 	rt->key = key;
@@ -561,8 +296,9 @@ attach(struct pinion_runtime *rt, const pinion_attach_options *o, bool *is_share
 /* Attaching and leaving are for one thread at a time: the second finds what the first has made, or nothing. */
 static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
 
-int
-pinion_attach_with(const pinion_attach_options *o)
+/* make: NULL, or what it is beside a client. */
+static int
+attach_anew(const pinion_attach_options *o, int (*make)(struct pinion_runtime *rt))
 {
 	struct pinion_runtime *rt;
 	bool is_shared = false;
@@ -583,14 +319,30 @@ pinion_attach_with(const pinion_attach_options *o)
 		return pinioni_refuse(o->diag, -ENOMEM, "no memory");
 	rt->attached->runtime = rt;
 	(void)pthread_mutex_lock(&attach_lock);
-	err = attach(rt, o, &is_shared);
+	err = make == NULL ? 0 : make(rt);
+	if (err == 0)
+		err = attach(rt, o, &is_shared);
 	(void)pthread_mutex_unlock(&attach_lock);
 	if (err != 0 || is_shared) {
+		if (rt->serving != NULL)
+			pinioni_serve_stop(rt);
 		take_apart(rt);
 		return err;
 	}
 	*o->runtime = rt;
 	return 0;
+}
+
+int
+pinion_attach_with(const pinion_attach_options *o)
+{
+	return attach_anew(o, NULL);
+}
+
+int
+pinioni_attach_serving(const pinion_attach_options *o, int (*make)(struct pinion_runtime *rt))
+{
+	return attach_anew(o, make);
 }
 
 int
@@ -630,7 +382,10 @@ pinioni_attached_leave(struct pinion_runtime *rt)
 		return;
 	}
 	if (runtime_phase(rt) < RUNTIME_CANCELING)
-		enter_phase(rt, RUNTIME_CANCELING); /* who waits for a result is told so */
+		pinioni_attached_enter(
+		    rt, RUNTIME_CANCELING); /* who waits for a result is told so */
+	if (rt->serving != NULL)
+		pinioni_serve_stop(rt);
 	pinioni_shells_close(rt);
 	while (!pinioni_keeper_sweep(rt))
 		continue; /* what is pending has ended: each looks once */

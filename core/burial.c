@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/guest.h"
+#include "core/host.h"
 #include "core/worker.h"
 #include "shm/futex.h"
 #include "shm/slot.h"
@@ -47,8 +48,8 @@ count_outboxes(const struct worker *w, unsigned port)
 	for (unsigned to = 0; to < w->runtime->worker_count; to++) {
 		const struct outbox *box = &w->outboxes[to];
 
-		for (uint32_t i = 0; i < box->count; i++)
-			count += box->messages[(box->first + i) & (box->room - 1)].port == port;
+		for (uint32_t i = box->first; i != box->end; i++)
+			count += box->messages[i & (box->room - 1)].port == port;
 	}
 	return count;
 }
@@ -73,7 +74,7 @@ ask(struct burial *b)
 	for (unsigned i = 0; i < rt->own_count; i++) {
 		b->looks[i] = (struct burial_look){ .port = b->port };
 		b->looks[i].letter = (struct control){ .run = look, .arg = &b->looks[i] };
-		pinioni_worker_control_send(&rt->workers[i], &b->looks[i].letter);
+		pinioni_worker_control_send(runtime_own(rt, i), &b->looks[i].letter);
 	}
 }
 
@@ -104,7 +105,7 @@ is_taken(const struct burial *b)
 	for (unsigned from = 0; from < rt->own_count; from++)
 		for (unsigned to = 0; to < rt->worker_count; to++) {
 			const struct lane_head *head =
-			    lane_memory_head(&rt->workers[from].port->lanes, to);
+			    lane_memory_head(&runtime_own(rt, from)->port->lanes, to);
 			/* relaxed: it only grows, and the grace period orders what is done then. */
 			uint64_t taken = atomic_load_explicit(&head->taken, memory_order_relaxed);
 
@@ -126,7 +127,7 @@ unmap(struct pinion_runtime *rt, struct retired *retired)
 	free(r);
 }
 
-/* False: no memory, or somebody still reads a result of it. */
+/* False: no memory, or somebody still reads a result of it, or a host does not listen. */
 static bool
 retire(pinion_port *port)
 {
@@ -141,6 +142,11 @@ retire(pinion_port *port)
 		return false;
 	*r = (struct retired_guest){ .retired = { .runtime = rt, .free = unmap }, .port = port };
 	(void)pthread_mutex_lock(&rt->lock);
+	if (!pinioni_hosts_forget(rt, port)) {
+		(void)pthread_mutex_unlock(&rt->lock);
+		free(r);
+		return false;
+	}
 	rt->port_count--;
 	/* relaxed: the number is free, for another, who takes it under the lock. Before the grace period begins, or it would not
 	 * cover those who find the port here. */
@@ -170,7 +176,7 @@ answer_watched(pinion_port *port)
 		pinioni_futex_wake((const _Atomic uint32_t *)(const void *)&slot->word);
 		any = true;
 	}
-	for (unsigned i = 0; any && i < rt->own_count; i++)
+	for (unsigned i = 0; any && i < rt->worker_count; i++)
 		pinioni_worker_ring(rt, i);
 }
 
@@ -201,6 +207,7 @@ pinioni_guest_bury(pinion_port *port)
 	atomic_store_explicit(&rt->buried[port->index], port, memory_order_relaxed);
 	/* O: whoever misses it there finds it here (tests/models/detach.pml). */
 	atomic_store_explicit(&rt->ports[port->index], NULL, memory_order_release);
+	pinioni_hosts_bury(rt, port);
 	(void)pthread_mutex_unlock(&rt->lock);
 	return b;
 }
@@ -208,6 +215,9 @@ pinioni_guest_bury(pinion_port *port)
 bool
 pinioni_burial_turn(struct burial *b)
 {
+	/* From the first turn on: what is told is heard while we look here. */
+	if (b->stage != BURIAL_ENDS)
+		(void)pinioni_hosts_have_buried(b->port->runtime, b->port);
 	switch (b->stage) {
 	case BURIAL_LANES:
 		if (remove_lanes(b->port))
@@ -228,7 +238,16 @@ pinioni_burial_turn(struct burial *b)
 	case BURIAL_ENDS:
 		break;
 	}
-	answer_watched(b->port);
+	return true;
+}
+
+bool
+pinioni_burial_end(struct burial *b)
+{
+	if (!pinioni_hosts_have_buried(b->port->runtime, b->port))
+		return false;
+	if (b->port->runtime->attached == NULL)
+		answer_watched(b->port); /* once for all */
 	if (!retire(b->port))
 		return false;
 	free(b);

@@ -5,15 +5,11 @@
 #include "core/catalog.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/memfd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/application.h"
+#include "core/packed.h"
 #include "core/spec.h"
 #include "core/value.h"
 
@@ -21,172 +17,93 @@
 
 enum {
 	CATALOG_MAX = 64 << 20, /* bytes that are read */
-	TEXT_MAX = 65536,       /* of one of its texts */
 	METHOD_STREAMS = 1,
 	PARAM_OPTIONAL = 1,
 };
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-struct writer {
-	unsigned char *bytes; /* NULL: no memory */
-	size_t size, room;
-};
-
 static void
-put(struct writer *w, const void *bytes, size_t size)
+put_returns(struct packer *w, const pinion_returns *r)
 {
-	size_t padded = segment_round_up(size, 8);
-
-	if (w->bytes != NULL && w->size + padded > w->room) {
-		size_t room = 2 * (w->room + padded);
-		unsigned char *more = realloc(w->bytes, room);
-
-		if (more == NULL)
-			free(w->bytes);
-		w->bytes = more;
-		w->room = room;
-	}
-	if (w->bytes == NULL)
-		return;
-	memset(w->bytes + w->size, 0, padded);
-	memcpy(w->bytes + w->size, bytes, size);
-	w->size += padded;
+	pinioni_pack_number(w, r->kind);
+	pinioni_pack_number(w, r->size);
+	pinioni_pack_number(w, r->align);
 }
 
 static void
-put_number(struct writer *w, uint64_t x)
-{
-	put(w, &x, sizeof x);
-}
-
-static void
-put_text(struct writer *w, const char *text, size_t length)
-{
-	char end = '\0';
-
-	put_number(w, length + 1);
-	if (length % 8 != 0) {
-		char last[8] = { 0 };
-
-		put(w, text, length / 8 * 8);
-		memcpy(last, text + length / 8 * 8, length % 8);
-		put(w, last, sizeof last);
-	} else {
-		put(w, text, length);
-		put(w, &end, 1);
-	}
-}
-
-static void
-put_returns(struct writer *w, const pinion_returns *r)
-{
-	put_number(w, r->kind);
-	put_number(w, r->size);
-	put_number(w, r->align);
-}
-
-static void
-put_param(struct writer *w, const pinion_param *p)
+put_param(struct packer *w, const pinion_param *p)
 {
 	bool is_text = p->kind == PINION_KIND_STR && p->optional;
 	uint64_t bits = 0;
 
-	put_text(w, p->name, strlen(p->name));
-	put_number(w, p->kind);
-	put_number(w, p->size);
-	put_number(w, p->align);
-	put_number(w, p->optional ? PARAM_OPTIONAL : 0);
+	pinioni_pack_text(w, p->name, strlen(p->name));
+	pinioni_pack_number(w, p->kind);
+	pinioni_pack_number(w, p->size);
+	pinioni_pack_number(w, p->align);
+	pinioni_pack_number(w, p->optional ? PARAM_OPTIONAL : 0);
 	if (!is_text)
 		memcpy(&bits, &p->otherwise, sizeof bits);
-	put_number(w, p->kind == PINION_KIND_BOOL ? p->otherwise.boolean : bits);
-	put_text(w, is_text && p->otherwise.str.data != NULL ? p->otherwise.str.data : "",
+	pinioni_pack_number(w, p->kind == PINION_KIND_BOOL ? p->otherwise.boolean : bits);
+	pinioni_pack_text(w, is_text && p->otherwise.str.data != NULL ? p->otherwise.str.data : "",
 	    is_text ? p->otherwise.str.len : 0);
 }
 
 static void
-put_method(struct writer *w, const pinion_method *m)
+put_method(struct packer *w, const pinion_method *m)
 {
-	put_text(w, m->name, strlen(m->name));
-	put_number(w, m->stream ? METHOD_STREAMS : 0);
+	pinioni_pack_text(w, m->name, strlen(m->name));
+	pinioni_pack_number(w, m->stream ? METHOD_STREAMS : 0);
 	put_returns(w, &m->returns);
-	put_number(w, m->result_max);
-	put_number(w, m->params.count);
+	pinioni_pack_number(w, m->result_max);
+	pinioni_pack_number(w, m->params.count);
 	for (size_t i = 0; i < m->params.count; i++)
 		put_param(w, &m->params.list[i]);
 }
 
 static void
-put_deployment(struct writer *w, const struct deployment *d)
+put_deployment(struct packer *w, const struct deployment *d)
 {
-	put_number(w, d->index);
-	put_number(w, d->rules.routing);
-	put_text(w, d->name, strlen(d->name));
-	put_text(w, d->app, strlen(d->app));
-	put_text(w, d->route, strlen(d->route));
-	put_number(w, d->method_count);
+	pinioni_pack_number(w, d->index);
+	pinioni_pack_number(w, d->rules.routing);
+	pinioni_pack_text(w, d->name, strlen(d->name));
+	pinioni_pack_text(w, d->app, strlen(d->app));
+	pinioni_pack_text(w, d->route, strlen(d->route));
+	pinioni_pack_number(w, d->method_count);
 	for (size_t i = 0; i < d->method_count; i++)
 		put_method(w, &d->declared->methods.list[i]);
 }
 
 static void
-put_application(struct writer *w, const struct application *a)
+put_application(struct packer *w, const struct application *a)
 {
-	put_text(w, a->name, strlen(a->name));
-	put_text(w, a->prefix, strlen(a->prefix));
-	put_number(w, handle_deployment(a->handle));
-	put_number(w, a->first_deployment);
-	put_number(w, a->deployment_count);
-}
-
-/* A sealed file of these bytes. */
-static int
-seal(const struct writer *w, int *fd)
-{
-	size_t done = 0;
-	int err = 0;
-
-	*fd = memfd_create("pinion-catalog", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (*fd < 0)
-		return -errno;
-	while (done < w->size && err == 0) {
-		ssize_t n = write(*fd, w->bytes + done, w->size - done);
-
-		if (n > 0)
-			done += (size_t)n;
-		else if (n == 0 || errno != EINTR)
-			err = n == 0 ? -ENOSPC : -errno;
-	}
-	if (err == 0 &&
-	    fcntl(*fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-		err = -errno;
-	if (err != 0) {
-		(void)close(*fd); /* nothing could be done about it */
-		*fd = -1;
-	}
-	return err;
+	pinioni_pack_text(w, a->name, strlen(a->name));
+	pinioni_pack_text(w, a->prefix, strlen(a->prefix));
+	pinioni_pack_number(w, handle_deployment(a->handle));
+	pinioni_pack_number(w, a->first_deployment);
+	pinioni_pack_number(w, a->deployment_count);
 }
 
 int
 pinioni_catalog_write(const struct pinion_runtime *rt, uint32_t from, int *fd)
 {
 	uint32_t count = rt->registry.deployment_count;
-	struct writer w = { .room = 4096 };
+	struct packer w = { .room = 4096 };
 	int err;
 
 	*fd = -1;
 	if (from > count)
 		return -EINVAL;
 	w.bytes = malloc(w.room);
-	put_number(&w, CATALOG_MARK);
-	put_number(&w, count);
-	put_number(&w, count - from);
-	put_number(&w, rt->app_count);
+	pinioni_pack_number(&w, CATALOG_MARK);
+	pinioni_pack_number(&w, count);
+	pinioni_pack_number(&w, count - from);
+	pinioni_pack_number(&w, rt->app_count);
 	for (uint32_t i = from; i < count; i++)
 		put_deployment(&w, registry_deployment(&rt->registry, i));
 	for (uint32_t i = 0; i < rt->app_count; i++)
 		put_application(&w, &rt->apps[i]);
-	err = w.bytes == NULL ? -ENOMEM : seal(&w, fd);
+	err = w.bytes == NULL ? -ENOMEM : pinioni_pack_seal(&w, fd);
 	free(w.bytes);
 	return err;
 }
@@ -201,82 +118,25 @@ struct catalog {
 	size_t declared_count;
 };
 
-struct reader {
-	const unsigned char *at;
-	size_t left;
-	bool is_bad; /* what is read then is 0 and "" */
-};
-
-static uint64_t
-get_number(struct reader *r)
-{
-	uint64_t x = 0;
-
-	r->is_bad = r->is_bad || r->left < sizeof x;
-	if (r->is_bad)
-		return 0;
-	memcpy(&x, r->at, sizeof x);
-	r->at += sizeof x;
-	r->left -= sizeof x;
-	return x;
-}
-
-/* At most `max`, or it is bad. */
-static uint64_t
-get_below(struct reader *r, uint64_t max)
-{
-	uint64_t x = get_number(r);
-
-	r->is_bad = r->is_bad || x > max;
-	return r->is_bad ? 0 : x;
-}
-
-static pinion_str
-get_str(struct reader *r)
-{
-	size_t size = (size_t)get_below(r, TEXT_MAX);
-	size_t padded = segment_round_up(size, 8);
-	const char *text = (const char *)r->at;
-
-	r->is_bad = r->is_bad || size == 0 || padded > r->left;
-	if (r->is_bad || text[size - 1] != '\0') {
-		r->is_bad = true;
-		return (pinion_str){ "", 0 };
-	}
-	r->at += padded;
-	r->left -= padded;
-	return (pinion_str){ text, size - 1 };
-}
-
-/* The same of one that ends where its first zero is. */
-static const char *
-get_text(struct reader *r)
-{
-	pinion_str s = get_str(r);
-
-	r->is_bad = r->is_bad || strlen(s.data) != s.len;
-	return s.data;
-}
-
 static pinion_kind
-get_kind(struct reader *r)
+get_kind(struct unpacker *r)
 {
-	return (pinion_kind)get_below(r, PINION_KIND_REF);
+	return (pinion_kind)pinioni_unpack_below(r, PINION_KIND_REF);
 }
 
 static void
-get_param(struct reader *r, pinion_param *p)
+get_param(struct unpacker *r, pinion_param *p)
 {
 	uint64_t bits;
 	pinion_str text;
 
-	p->name = get_text(r);
+	p->name = pinioni_unpack_text(r);
 	p->kind = get_kind(r);
-	p->size = (uint32_t)get_below(r, UINT32_MAX);
-	p->align = (uint32_t)get_below(r, 4096);
-	p->optional = get_below(r, PARAM_OPTIONAL) != 0;
-	bits = get_number(r);
-	text = get_str(r);
+	p->size = (uint32_t)pinioni_unpack_below(r, UINT32_MAX);
+	p->align = (uint32_t)pinioni_unpack_below(r, 4096);
+	p->optional = pinioni_unpack_below(r, PARAM_OPTIONAL) != 0;
+	bits = pinioni_unpack_number(r);
+	text = pinioni_unpack_str(r);
 	r->is_bad = r->is_bad || p->kind == PINION_KIND_NONE || p->kind == PINION_KIND_RESPONSE ||
 	    (p->align & (p->align - 1)) != 0;
 	if (p->kind == PINION_KIND_STR)
@@ -289,7 +149,7 @@ get_param(struct reader *r, pinion_param *p)
 
 /* Zeroed; NULL: there are none, or it is bad. each: bytes that one takes up at least in what is left. */
 static void *
-get_array(struct reader *r, uint64_t count, size_t each, size_t size)
+get_array(struct unpacker *r, uint64_t count, size_t each, size_t size)
 {
 	void *list;
 
@@ -303,18 +163,18 @@ get_array(struct reader *r, uint64_t count, size_t each, size_t size)
 }
 
 static void
-get_method(struct reader *r, pinion_method *m)
+get_method(struct unpacker *r, pinion_method *m)
 {
 	uint64_t count;
 	pinion_param *params;
 
-	m->name = get_text(r);
-	m->stream = get_below(r, METHOD_STREAMS) != 0;
+	m->name = pinioni_unpack_text(r);
+	m->stream = pinioni_unpack_below(r, METHOD_STREAMS) != 0;
 	m->returns.kind = get_kind(r);
-	m->returns.size = (uint32_t)get_below(r, UINT32_MAX);
-	m->returns.align = (uint32_t)get_below(r, 4096);
-	m->result_max = (uint32_t)get_below(r, UINT32_MAX);
-	count = get_below(r, PINION_ARGS_MAX);
+	m->returns.size = (uint32_t)pinioni_unpack_below(r, UINT32_MAX);
+	m->returns.align = (uint32_t)pinioni_unpack_below(r, 4096);
+	m->result_max = (uint32_t)pinioni_unpack_below(r, UINT32_MAX);
+	count = pinioni_unpack_below(r, PINION_ARGS_MAX);
 	params = get_array(r, count, 64, sizeof *params);
 	m->params = (pinion_params){ params, params == NULL ? 0 : count };
 	for (uint64_t i = 0; i < m->params.count; i++)
@@ -322,9 +182,9 @@ get_method(struct reader *r, pinion_method *m)
 }
 
 static void
-get_methods(struct reader *r, pinion_deployment *declared)
+get_methods(struct unpacker *r, pinion_deployment *declared)
 {
-	uint64_t count = get_below(r, METHODS_MAX);
+	uint64_t count = pinioni_unpack_below(r, METHODS_MAX);
 	pinion_method *methods = get_array(r, count, 64, sizeof *methods);
 
 	declared->methods = (pinion_methods){ methods, methods == NULL ? 0 : count };
@@ -343,22 +203,22 @@ look_at_handles(struct deployment *d)
 }
 
 static struct deployment *
-get_deployment(struct reader *r, uint32_t number, pinion_deployment *declared)
+get_deployment(struct unpacker *r, uint32_t number, pinion_deployment *declared)
 {
 	struct pinion_app *app = calloc(1, sizeof *app);
 	pinion_node *node = calloc(1, sizeof *node);
 	struct deployment *d = NULL;
 
-	r->is_bad = r->is_bad || app == NULL || node == NULL || get_number(r) != number;
+	r->is_bad = r->is_bad || app == NULL || node == NULL || pinioni_unpack_number(r) != number;
 	if (!r->is_bad) {
 		node->app = app;
 		node->declared = declared;
 		node->index = (uint16_t)number;
-		node->rules.routing = (enum routing)get_below(r, ROUTE_LOCAL);
-		declared->name = get_text(r);
+		node->rules.routing = (enum routing)pinioni_unpack_below(r, ROUTE_LOCAL);
+		declared->name = pinioni_unpack_text(r);
 		node->name = (char *)(uintptr_t)declared->name;
-		app->name = get_text(r);
-		app->prefix = get_text(r);
+		app->name = pinioni_unpack_text(r);
+		app->prefix = pinioni_unpack_text(r);
 		get_methods(r, declared);
 	}
 	if (!r->is_bad)
@@ -403,7 +263,7 @@ pinioni_catalogs_free(struct catalog *list)
 
 /* All that are new, or none. */
 static int
-get_deployments(struct pinion_runtime *rt, struct reader *r, struct catalog *c, uint64_t count)
+get_deployments(struct pinion_runtime *rt, struct unpacker *r, struct catalog *c, uint64_t count)
 {
 	struct registry *g = &rt->registry;
 	uint32_t known = g->deployment_count;
@@ -434,11 +294,12 @@ application_is_known(const struct pinion_runtime *rt, const char *name)
 }
 
 static int
-get_application(struct pinion_runtime *rt, struct reader *r)
+get_application(struct pinion_runtime *rt, struct unpacker *r)
 {
 	struct registry *g = &rt->registry;
-	const char *name = get_text(r), *prefix = get_text(r);
-	uint64_t ingress = get_number(r), first = get_number(r), count = get_number(r);
+	const char *name = pinioni_unpack_text(r), *prefix = pinioni_unpack_text(r);
+	uint64_t ingress = pinioni_unpack_number(r), first = pinioni_unpack_number(r),
+		 count = pinioni_unpack_number(r);
 	struct application *a = &rt->apps[rt->app_count];
 
 	if (r->is_bad || count > g->deployment_count || first > g->deployment_count - count ||
@@ -467,7 +328,7 @@ int
 pinioni_catalog_parse(struct pinion_runtime *rt, const unsigned char *bytes, size_t size)
 {
 	struct catalog *c = calloc(1, sizeof *c);
-	struct reader r;
+	struct unpacker r;
 	uint64_t all, count, apps;
 	int err;
 
@@ -476,11 +337,11 @@ pinioni_catalog_parse(struct pinion_runtime *rt, const unsigned char *bytes, siz
 		return -ENOMEM;
 	}
 	memcpy(c->bytes, bytes, size);
-	r = (struct reader){ .at = c->bytes, .left = size };
-	r.is_bad = get_number(&r) != CATALOG_MARK;
-	all = get_below(&r, DIRECTORY_DEPLOYMENTS);
-	count = get_below(&r, DIRECTORY_DEPLOYMENTS);
-	apps = get_below(&r, APPLICATIONS_MAX);
+	r = (struct unpacker){ .at = c->bytes, .left = size };
+	r.is_bad = pinioni_unpack_number(&r) != CATALOG_MARK;
+	all = pinioni_unpack_below(&r, DIRECTORY_DEPLOYMENTS);
+	count = pinioni_unpack_below(&r, DIRECTORY_DEPLOYMENTS);
+	apps = pinioni_unpack_below(&r, APPLICATIONS_MAX);
 	err = r.is_bad || all - count != rt->registry.deployment_count ? -EBADMSG : 0;
 	if (err == 0)
 		err = get_deployments(rt, &r, c, count);
@@ -498,20 +359,13 @@ pinioni_catalog_parse(struct pinion_runtime *rt, const unsigned char *bytes, siz
 int
 pinioni_catalog_read(struct pinion_runtime *rt, int fd)
 {
-	int wanted = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
-	int seals = fcntl(fd, F_GET_SEALS);
-	unsigned char *bytes;
-	struct stat st;
-	int err;
+	const unsigned char *bytes;
+	size_t size;
+	int err = pinioni_unpack_open(fd, CATALOG_MAX, &bytes, &size);
 
-	if (seals < 0 || (seals & wanted) != wanted || fstat(fd, &st) != 0 ||
-	    st.st_size > CATALOG_MAX || st.st_size <= 0)
-		return -EBADMSG;
-	/* What is sealed does not change: it is read where it lies. */
-	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (bytes == MAP_FAILED)
-		return -errno;
-	err = pinioni_catalog_parse(rt, bytes, (size_t)st.st_size);
-	(void)munmap(bytes, (size_t)st.st_size); /* our own mapping: cannot fail */
+	if (err != 0)
+		return err;
+	err = pinioni_catalog_parse(rt, bytes, size);
+	pinioni_unpack_close(bytes, size);
 	return err;
 }

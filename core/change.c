@@ -158,6 +158,9 @@ check_numbers(const pinion_change_options *o)
 static int
 check(const struct deployment *d, const pinion_change_options *o)
 {
+	if (deployment_is_isolated(d))
+		return pinioni_refuse(o->diag, -EOPNOTSUPP,
+		    "%s runs in processes of its own: it is not changed while it runs", d->name);
 	if (o->user_config != NULL && d->declared->reconfigure == NULL)
 		return pinioni_refuse(
 		    o->diag, -EINVAL, "%s has no reconfigure to read a user_config", d->name);

@@ -13,6 +13,7 @@
 
 #include "core/catalog.h"
 #include "core/guest.h"
+#include "core/host.h"
 #include "core/thread.h"
 
 __attribute__((format(printf, 4, 5))) static int
@@ -58,8 +59,10 @@ pinioni_client_say_stopping(const struct client *c)
 static int
 answer_hello(struct client *c, struct pinion_runtime *rt, const struct control_message *asked)
 {
-	const int descriptors[] = { rt->board.segment.fd, rt->board.bell_segment.fd,
-		rt->directory.segment.fd };
+	int descriptors[] = { rt->board.segment.fd, rt->board.bell_segment.fd,
+		rt->directory.segment.fd, -1 };
+	bool has_hosts = runtime_host_count(rt) != 0;
+	int err;
 	struct control_message m = pinioni_control_message(CONTROL_HELLO);
 
 	if (asked->version != CONTROL_VERSION ||
@@ -72,6 +75,7 @@ answer_hello(struct client *c, struct pinion_runtime *rt, const struct control_m
 	m.terms = (struct control_terms){
 		.key = rt->key,
 		.workers = rt->worker_count,
+		.host_workers = runtime_host_count(rt),
 		.slots = rt->slots,
 		.lane_cells = rt->lane_cells,
 		.mode = rt->mode,
@@ -80,8 +84,14 @@ answer_hello(struct client *c, struct pinion_runtime *rt, const struct control_m
 		.clock = pinioni_clock_scale(&rt->clock),
 	};
 	(void)snprintf(m.terms.name, sizeof m.terms.name, "%s", rt->name);
+	err = has_hosts ? pinioni_board_open_hosts(&rt->board, &descriptors[3]) : 0;
+	if (err != 0)
+		return send_error(c, asked, err);
 	c->is_known = true;
-	return pinioni_control_send(c->channel, &m, descriptors, 3);
+	err = pinioni_control_send(c->channel, &m, descriptors, has_hosts ? 4 : 3);
+	if (has_hosts)
+		(void)close(descriptors[3]); /* the other has its own */
+	return err;
 }
 
 static int
@@ -116,8 +126,8 @@ close_descriptor(int *fd)
 }
 
 static int
-make_port(
-    struct client *c, struct pinion_runtime *rt, struct control_message *m, uint64_t arena_bytes)
+make_port(struct client *c, struct pinion_runtime *rt, struct control_message *m,
+    uint64_t arena_bytes, bool is_workers)
 {
 	pinion_port *port;
 	int descriptors[2];
@@ -125,6 +135,11 @@ make_port(
 
 	if (err != 0)
 		return err;
+	port->of_host = c->host;
+	if (is_workers) {
+		port->worker = c->host->replica->worker;
+		port->is_trusted = true;
+	}
 	err = pinioni_port_enter_runtime(rt, port);
 	if (err != 0) {
 		pinioni_port_destroy(port);
@@ -137,8 +152,10 @@ make_port(
 	c->ports = port;
 	c->port_count++;
 	err = pinioni_control_send(c->channel, m, descriptors, 2);
-	close_descriptor(&port->memory.segment.fd);
-	close_descriptor(&port->lanes.segment.fd);
+	if (rt->hosts == NULL) { /* else those that come are told of it */
+		close_descriptor(&port->memory.segment.fd);
+		close_descriptor(&port->lanes.segment.fd);
+	}
 	return err == 0 ? 0 : -EPIPE;
 }
 
@@ -146,6 +163,7 @@ static int
 answer_port(struct client *c, struct pinion_runtime *rt, const struct control_message *asked)
 {
 	struct control_message m = pinioni_control_message(CONTROL_PORT);
+	bool is_workers = asked->port.flags == CONTROL_PORT_WORKER;
 	int err;
 
 	m.serial = asked->serial;
@@ -158,7 +176,11 @@ answer_port(struct client *c, struct pinion_runtime *rt, const struct control_me
 	if (c->port_count == CLIENT_PORTS_MAX)
 		return send_refusal(
 		    c, asked, -ENOSPC, "a process has %d ports at most", CLIENT_PORTS_MAX);
-	err = make_port(c, rt, &m, asked->port.arena_bytes);
+	if (is_workers && (c->host == NULL || c->host->channel >= 0))
+		return -EBADMSG; /* the one port of a host's worker */
+	err = make_port(c, rt, &m, asked->port.arena_bytes, is_workers);
+	if (err == 0 && is_workers)
+		err = pinioni_host_join(c, rt);
 	return err == 0 || err == -EPIPE ? err : send_error(c, asked, err);
 }
 
@@ -191,6 +213,24 @@ answer_event(struct client *c, const struct control_message *asked)
 	atomic_store_explicit(&(*at)->event_fd, ends[0], memory_order_release);
 	err = pinioni_control_send(c->channel, &m, &ends[1], 1);
 	(void)close(ends[1]); /* the other has its own */
+	return err;
+}
+
+/* Our own user's processes alone: what they do is not guarded. */
+static int
+answer_host(struct client *c, struct pinion_runtime *rt, const struct control_message *asked)
+{
+	struct control_message m = *asked;
+	char text[CONTROL_TEXT] = "";
+	int descriptors[3], err;
+
+	if (c->peer.uid != getuid() && c->peer.uid != 0)
+		return send_refusal(c, asked, -EACCES, "it runs for another user");
+	err = pinioni_host_claim(c, rt, &m, descriptors, text);
+	if (err != 0)
+		return send_refusal(c, asked, err, "%s", text[0] != '\0' ? text : strerror(-err));
+	err = pinioni_control_send(c->channel, &m, descriptors, 3);
+	(void)close(descriptors[1]); /* the other has its own */
 	return err;
 }
 
@@ -227,6 +267,15 @@ answer(struct client *c, struct pinion_runtime *rt, const struct control_message
 		return answer_event(c, asked);
 	case CONTROL_CLOSE:
 		return take_close(c, asked, closed);
+	case CONTROL_HOST:
+		return answer_host(c, rt, asked);
+	case CONTROL_READY:
+	case CONTROL_BURIED:
+	case CONTROL_RING:
+	case CONTROL_REFUSED:
+	case CONTROL_COUNT:
+	case CONTROL_ENDED:
+		return pinioni_host_said(c, rt, asked);
 	default:
 		return -EBADMSG;
 	}

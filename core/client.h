@@ -22,6 +22,7 @@ struct client {
 	pinion_port *ports; /* by their `next` */
 	uint32_t port_count;
 	uint32_t violations; /* messages that made no sense */
+	struct host *host;   /* that it is; NULL: it only calls */
 };
 
 #define CLIENT_NONE ((struct client){ .channel = -1, .peer.pidfd = -1 })

@@ -172,7 +172,7 @@ pinioni_request_tell(struct worker *w, pinion_port *port, uint16_t slot, unsigne
 		    (const _Atomic uint32_t *)(const void *)&port->memory.slots[slot].word);
 		bell_order();
 		for (unsigned i = 0; i < rt->worker_count; i++)
-			if (epoch_is_asleep(epoch_look(&rt->board.workers[i].epoch)))
+			if (epoch_is_asleep(epoch_look(&rt->board.workers[i]->epoch)))
 				pinioni_worker_ring(rt, i);
 	}
 	if ((flags & SLOT_TELL) == 0)
@@ -228,7 +228,9 @@ send_settled(struct worker *w, struct pinion_request *r, const struct arrival *a
 	cell->trail = 0;
 	board_count(w->line, COUNT_CHAINED, 1);
 	board_count(w->line, COUNT_SENT, 1);
+	request_mark_sent(w, r, to, REQUEST_SENT);
 	pinioni_port_publish(w->port, to);
+	request_stored();
 	worker_give_request(w, r);
 	return true;
 }

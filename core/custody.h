@@ -130,6 +130,16 @@ custody_leave(struct worker *w, const struct pinion_request *r, unsigned trail, 
 	e->worker = worker;
 }
 
+/* Before it is sent: whoever reads this when we have died finds out whether it was. */
+static inline void
+request_mark_sent(struct worker *w, struct pinion_request *r, unsigned to, enum request_state state)
+{
+	r->sent_to = (uint16_t)to;
+	r->sent_ticket = w->port->tx[to].tail;
+	request_stored();
+	r->state = (uint8_t)state;
+}
+
 /* A call that this worker makes, and has now: to one of its own replicas, or of an argument that is here. The message
  * is right. all_here: its arguments. The replica has no rules. */
 __attribute__((always_inline)) static inline void
@@ -143,9 +153,10 @@ request_start(struct pinion_request *r, pinion_port *port, const struct method *
 	r->replica = table->replicas[replica];
 	r->depth = (uint32_t)depth;
 	r->is_plain = true;
-	if (!all_here)
+	if (!all_here) {
+		r->state = REQUEST_QUEUED;
 		pinioni_request_route(r);
-	else if (custody_take(r->worker, r))
+	} else if (custody_take(r->worker, r))
 		worker_enqueue(r->worker, r);
 	else
 		pinioni_request_fail_custody(r);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/application.h"
+#include "core/host.h"
 #include "core/queue.h"
 #include "core/replica.h"
 #include "core/spec.h"
@@ -22,8 +23,8 @@ place(const struct pinion_runtime *rt, uint32_t number)
 	unsigned best = 0;
 	uint32_t least = UINT32_MAX;
 
-	for (unsigned i = 0; i < rt->worker_count; i++) {
-		unsigned w = (number + i) % rt->worker_count;
+	for (unsigned i = 0; i < rt->own_count; i++) {
+		unsigned w = (number + i) % rt->own_count;
 
 		if (rt->replicas_placed[w] < least) {
 			least = rt->replicas_placed[w];
@@ -52,19 +53,21 @@ static struct replica *
 make_replica(struct pinion_runtime *rt, struct deployment *d, uint32_t number)
 {
 	struct replica *r = pinioni_lines_take(sizeof *r);
-	unsigned w = place(rt, number);
 
 	if (r == NULL)
 		return NULL;
-	*r = (struct replica){ .deployment = d,
-		.worker = &rt->workers[w],
-		.number = number,
-		.max_ongoing = d->max_ongoing,
-		.is_ending =
-		    true }; /* until its init has run: whoever guesses its number is refused */
+	*r = (struct replica){
+		.deployment = d, .number = number, .max_ongoing = d->max_ongoing, .is_ending = true
+	}; /* until its init has run: whoever guesses its number is refused */
+	r->worker =
+	    deployment_is_isolated(d) ? pinioni_host_place(rt, r) : &rt->workers[place(rt, number)];
+	if (r->worker == NULL) {
+		free(r);
+		return NULL;
+	}
 	r->direct = spec_has_rules(d) ? NULL : r->worker;
 	queue_init(&r->waiting);
-	rt->replicas_placed[w]++;
+	rt->replicas_placed[r->worker->index]++;
 	return r;
 }
 
@@ -82,7 +85,7 @@ make_own(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
 		struct replica *r = make_replica(rt, d, d->own_count);
 
 		if (r == NULL)
-			return -ENOMEM;
+			return deployment_is_isolated(d) ? -EUSERS : -ENOMEM;
 		own[d->own_count++] = r;
 	}
 	return 0;
@@ -102,6 +105,21 @@ make_room(const struct deployment *d, uint32_t count, uint32_t end, uint32_t *fi
 	*first = end;
 	*room = d->room == 0 || end + 2 * count > DIRECTORY_REPLICAS ? count : 2 * count;
 	return end + *room > DIRECTORY_REPLICAS ? -ENOSPC : 0;
+}
+
+/* In place of the one that there is. Under the lock. */
+static void
+publish_table(struct pinion_runtime *rt, struct replica_table *t, struct retired_replicas *past)
+{
+	/* relaxed: written under the lock that we hold. */
+	struct replica_table *old =
+	    atomic_load_explicit(&rt->registry.replicas, memory_order_relaxed);
+
+	*past = (struct retired_replicas){ .retired = { .runtime = rt, .free = free_replicas },
+		.table = old };
+	/* G: the table and its replicas are written. */
+	atomic_store_explicit(&rt->registry.replicas, t, memory_order_release);
+	pinioni_retire(&rt->reclaimer, &past->retired);
 }
 
 /* A table with `count` of this deployment in place of the old one, which goes after a grace period. Under the lock. */
@@ -129,8 +147,6 @@ change_table(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
 		free(t);
 		return -ENOMEM;
 	}
-	*past = (struct retired_replicas){ .retired = { .runtime = rt, .free = free_replicas },
-		.table = old };
 	if (before != 0)
 		memcpy(t->replicas, old->replicas, before * sizeof t->replicas[0]);
 	t->count = all;
@@ -140,15 +156,24 @@ change_table(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
 		d->own[i]->index = first + i; /* of the others: what it was stays good */
 	d->room = room;
 	d->first = first;
-	/* G: the table and its replicas are written. */
-	atomic_store_explicit(&rt->registry.replicas, t, memory_order_release);
-	pinioni_retire(&rt->reclaimer, &past->retired);
+	publish_table(rt, t, past);
+	return 0;
+}
+
+int
+pinioni_replicas_publish(struct pinion_runtime *rt, struct replica_table *t)
+{
+	struct retired_replicas *past = calloc(1, sizeof *past);
+
+	if (past == NULL)
+		return -ENOMEM;
+	publish_table(rt, t, past);
 	return 0;
 }
 
 /* Calls go to so many of them from now on. Under the lock. */
-static void
-publish_route(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
+void
+pinioni_deployment_publish(struct pinion_runtime *rt, struct deployment *d, uint32_t count)
 {
 	struct directory *dir = &rt->directory;
 	/* relaxed: written under the lock that we hold. */
@@ -292,6 +317,8 @@ pinioni_deployment_grow(
 	if (err == -ENOSPC)
 		(void)snprintf(
 		    text, FAULT_TEXT, "more than %d replicas in one runtime", DIRECTORY_REPLICAS);
+	if (err == 0 && deployment_is_isolated(d))
+		return pinioni_hosts_start(rt, d, text);
 	if (err == 0)
 		err = reserve_fibers(rt, d, count, text);
 	if (err == 0)
@@ -300,7 +327,7 @@ pinioni_deployment_grow(
 		return err;
 	pinioni_deployment_share(d, count);
 	(void)pthread_mutex_lock(&rt->lock);
-	publish_route(rt, d, count);
+	pinioni_deployment_publish(rt, d, count);
 	(void)pthread_mutex_unlock(&rt->lock);
 	return 0;
 }
@@ -312,7 +339,7 @@ pinioni_deployment_shrink(
 	uint32_t from = deployment_count(d);
 
 	(void)pthread_mutex_lock(&rt->lock);
-	publish_route(rt, d, count);
+	pinioni_deployment_publish(rt, d, count);
 	(void)pthread_mutex_unlock(&rt->lock);
 	if (count != 0)
 		pinioni_deployment_share(d, count);
@@ -336,6 +363,7 @@ add_deployment(struct pinion_runtime *rt, struct deployment *d)
 	if (err == 0) {
 		rt->registry.deployment_count++;
 		registry_publish(&rt->registry, d);
+		err = pinioni_hosts_tell_deployed(rt);
 	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	return err;
@@ -358,6 +386,15 @@ warn_of_batches(struct pinion_runtime *rt, const struct deployment *d)
 	}
 }
 
+/* One that could not be added. */
+static void
+forget_deployment(struct pinion_runtime *rt, struct deployment *d)
+{
+	if (d != NULL && deployment_is_isolated(d))
+		pinioni_hosts_end(rt, d, 0);
+	pinioni_spec_free(d);
+}
+
 int
 pinioni_deploy(struct pinion_app *app, pinion_node *node)
 {
@@ -371,7 +408,12 @@ pinioni_deploy(struct pinion_app *app, pinion_node *node)
 			pinioni_app_refuse(app,
 			    "%s: more than %d deployments or %d replicas in one runtime",
 			    node->name, DIRECTORY_DEPLOYMENTS, DIRECTORY_REPLICAS);
-		pinioni_spec_free(d);
+		if (err == -EUSERS)
+			pinioni_app_refuse(app,
+			    "%s: isolation is \"process\", and its %u replicas take more than is left "
+			    "of the runtime's %u host_workers",
+			    node->name, node->num_replicas, runtime_host_count(rt));
+		forget_deployment(rt, d);
 		return err;
 	}
 	node->deployment = d;
@@ -384,10 +426,23 @@ pinioni_deploy(struct pinion_app *app, pinion_node *node)
 	return err;
 }
 
+/* Calls go nowhere from now on, and its processes end. */
+static void
+end_isolated(struct pinion_runtime *rt, struct deployment *d)
+{
+	(void)pthread_mutex_lock(&rt->lock);
+	pinioni_deployment_publish(rt, d, 0);
+	(void)pthread_mutex_unlock(&rt->lock);
+	pinioni_hosts_end(rt, d, rt->drain_ns);
+}
+
 void
 pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d)
 {
-	pinioni_deployment_shrink(rt, d, 0, rt->drain_ns);
+	if (deployment_is_isolated(d))
+		end_isolated(rt, d);
+	else
+		pinioni_deployment_shrink(rt, d, 0, rt->drain_ns);
 	d->is_live = false;
 	for (uint32_t i = 0; i < d->own_count; i++)
 		rt->replicas_placed[d->own[i]->worker->index]--;

@@ -18,6 +18,7 @@
 #include "affinity/pin.h"
 #include "core/client.h"
 #include "core/guest.h"
+#include "core/host.h"
 #include "shm/futex.h"
 #include "shm/rendezvous.h"
 
@@ -66,6 +67,7 @@ struct door {
 	struct guests_look *looks; /* one a worker; */
 	bool is_looking;           /* letters are under way, */
 	uint64_t looked_ns;        /* since then */
+	int hosts_ms;              /* of the next turn of hosts; -1: none is to come */
 };
 
 /* ---- coming and going ------------------------------------------------------------------------- */
@@ -108,6 +110,7 @@ bury(struct door *d, pinion_port *port)
 static void
 show_out(struct door *d, struct client *c)
 {
+	pinioni_host_gone(c, d->runtime);
 	if (c->channel >= 0)
 		(void)shutdown(c->channel, SHUT_RDWR); /* and it hears no more from us */
 	while (c->ports != NULL) {
@@ -275,7 +278,7 @@ ask_for_guests(struct door *d)
 		struct guests_look *l = &d->looks[i];
 
 		*l = (struct guests_look){ .letter = { .run = count_guests, .arg = l->counts } };
-		pinioni_worker_control_send(&rt->workers[i], &l->letter);
+		pinioni_worker_control_send(runtime_own(rt, i), &l->letter);
 	}
 	d->is_looking = true;
 }
@@ -340,12 +343,43 @@ say_stopping(struct door *d)
 			pinioni_client_say_stopping(&d->clients[i]);
 }
 
-static void
-show_all_out(struct door *d)
+/* Hosts stay until their replicas have had deinit. True: all are out. */
+static bool
+show_all_out(struct door *d, bool hosts)
 {
-	for (unsigned i = 0; i < CLIENTS_MAX; i++)
-		if (d->clients[i].channel >= 0)
-			show_out(d, &d->clients[i]);
+	bool all = true;
+
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &d->clients[i];
+		bool stays = c->host != NULL && !hosts;
+
+		if (c->channel >= 0 && !stays)
+			show_out(d, c);
+		all = all && (c->channel < 0 || stays);
+	}
+	return all;
+}
+
+/* Ports of threads here, which hosts know of. */
+static void
+bury_dying(struct door *d)
+{
+	struct pinion_runtime *rt = d->runtime;
+	pinion_port *list;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	list = rt->dying;
+	rt->dying = NULL;
+	(void)pthread_mutex_unlock(&rt->lock);
+	for (pinion_port *next; list != NULL; list = next) {
+		next = list->next;
+		if (bury(d, list))
+			continue;
+		(void)pthread_mutex_lock(&rt->lock); /* no memory: it is tried again */
+		list->next = rt->dying;
+		rt->dying = list;
+		(void)pthread_mutex_unlock(&rt->lock);
+	}
 }
 
 static void
@@ -354,7 +388,7 @@ bury_on(struct door *d)
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < d->burial_count; i++)
-		if (!pinioni_burial_turn(d->burials[i]))
+		if (!pinioni_burial_turn(d->burials[i]) || !pinioni_burial_end(d->burials[i]))
 			d->burials[kept++] = d->burials[i];
 	d->burial_count = kept;
 }
@@ -380,8 +414,7 @@ look_at_wishes(struct door *d)
 	}
 	if (wish < WISH_EMPTY)
 		return;
-	show_all_out(d);
-	if (d->client_count == 0 && d->burial_count == 0 && !d->is_looking)
+	if (show_all_out(d, wish == WISH_CLOSE) && d->burial_count == 0 && !d->is_looking)
 		grant(d, wish);
 }
 
@@ -422,7 +455,8 @@ is_closed(const struct door *d)
 static int
 patience(const struct door *d)
 {
-	if (d->burial_count != 0 || d->is_looking || (d->client_count != 0 && !d->lets_in))
+	if (d->burial_count != 0 || d->is_looking || d->hosts_ms == TURN_MS ||
+	    (d->client_count != 0 && !d->lets_in))
 		return TURN_MS;
 	return d->client_count != 0 ? CLIENTS_LOOK_MS : -1;
 }
@@ -441,7 +475,9 @@ keep_door(void *door)
 
 		for (int i = 0; i < count; i++)
 			take_event(d, events[i].data.u64);
+		d->hosts_ms = pinioni_hosts_turn(d->runtime);
 		look_for_floods(d);
+		bury_dying(d);
 		bury_on(d);
 		look_at_wishes(d);
 	}

@@ -269,8 +269,9 @@ item_scalar(struct encoder *e, struct item *it, const pinion_param *p, const pin
 {
 	int err = pinioni_value_convert(v->kind, value_bits(v), p->kind, &it->bits);
 
-	if (p->kind == PINION_KIND_HANDLE && e->port != NULL && e->port->is_granted &&
-	    handle_method(v->as.handle) == METHOD_LATE)
+	if (p->kind == PINION_KIND_HANDLE && handle_method(v->as.handle) == METHOD_LATE &&
+	    ((e->port != NULL && e->port->is_granted) ||
+		deployment_is_isolated(e->method->deployment)))
 		return complain(e, -EINVAL,
 		    "parameter \"%s\": a handle with options, or of an unknown method, means nothing in "
 		    "another process",

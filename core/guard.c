@@ -11,6 +11,7 @@
 #include "core/guest_sanitizer.h"
 #include "core/record.h"
 #include "core/runtime.h"
+#include "core/serve.h"
 
 enum {
 	CALL_FLAGS = MESSAGE_STAMP,
@@ -122,7 +123,9 @@ refuse(struct worker *w, const struct message *m, pinion_port *port)
 	if (m->slot < port->memory.slot_count && m->kind == MESSAGE_CALL)
 		pinioni_request_refuse(w, port, m);
 	/* relaxed: a number; what follows from it comes later in any case. The first since the door has looked knocks. */
-	if (atomic_fetch_add_explicit(&port->violations, 1, memory_order_relaxed) == 0)
+	if (w->runtime->serving != NULL)
+		pinioni_serve_refused(w->runtime, port->index);
+	else if (atomic_fetch_add_explicit(&port->violations, 1, memory_order_relaxed) == 0)
 		pinioni_door_knock(w->runtime->door);
 }
 

@@ -22,6 +22,9 @@
 #include "core/control.h"
 #include "core/runtime.h"
 
+/* The same of one that another process made and handed over, to be run by a worker here. */
+int pinioni_port_map_guest(struct pinion_runtime *rt, const struct port_grant *grant,
+    pinion_port **out) __attribute__((warn_unused_result));
 /* All its memory is committed. terms: what its process has to know, but for its number. 0 or -errno. */
 int pinioni_guest_create(struct pinion_runtime *rt, size_t arena_bytes, struct control_port *terms,
     pinion_port **out) __attribute__((warn_unused_result));
@@ -30,8 +33,11 @@ struct burial; /* one that is under way */
 
 /* Nobody finds it from now on. NULL: no memory; then it is still found, and is to be buried later. */
 struct burial *pinioni_guest_bury(pinion_port *port);
-/* True: it is over, and the burial is freed. */
+/* True: nothing in this process names it. */
 bool pinioni_burial_turn(struct burial *b);
+/* When it is so in all. True: its number is free, it is unmapped after a grace period, and the burial is freed; else it is tried
+ * again. */
+bool pinioni_burial_end(struct burial *b);
 
 /* How many requests of each guest this worker has: what is added to counts[its number]. core/cancel_many.c */
 void pinioni_guests_count(struct worker *w, uint32_t counts[PORTS_MAX]);

@@ -5,12 +5,14 @@
  *
  *   worker A   slot DONE --D--> (client: reads it, calls again) --P--> worker B   takes the message
  *
+ *   thread     pushes a call --P--> (host: hands it on) --P--> worker B   writes the thread's slot
+ *
  * Without it this is empty: what is in between orders it, and is not seen here.
  */
 #ifndef PINION_CORE_GUEST_SANITIZER_H
 #define PINION_CORE_GUEST_SANITIZER_H
 
-#include "core/port.h"
+#include "core/runtime.h"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -38,6 +40,22 @@ guest_sanitizer_called(pinion_port *port)
 {
 	__tsan_acquire(port);
 }
+
+/* A message is pushed from it. */
+static inline void
+guest_sanitizer_pushes(pinion_port *port)
+{
+	if (port->runtime->hosts != NULL)
+		__tsan_release(port);
+}
+
+/* A call of it is here, whichever way it took. */
+static inline void
+guest_sanitizer_came(pinion_port *port)
+{
+	if (port->runtime->hosts != NULL)
+		__tsan_acquire(port);
+}
 #else
 static inline void
 guest_sanitizer_answers(pinion_port *port)
@@ -47,6 +65,18 @@ guest_sanitizer_answers(pinion_port *port)
 
 static inline void
 guest_sanitizer_called(pinion_port *port)
+{
+	(void)port;
+}
+
+static inline void
+guest_sanitizer_pushes(pinion_port *port)
+{
+	(void)port;
+}
+
+static inline void
+guest_sanitizer_came(pinion_port *port)
 {
 	(void)port;
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "affinity/pin.h"
+#include "core/door.h"
 #include "core/runtime.h"
 #include "core/thread.h"
 
@@ -76,8 +77,8 @@ change_tables(
 	for (unsigned i = 0; i < rt->own_count && err == 0; i++) {
 		/* relaxed: written under the lock that we hold. */
 		fresh[i] = changed_table(rt,
-		    atomic_load_explicit(&rt->workers[i].lanes, memory_order_relaxed), add, remove,
-		    i);
+		    atomic_load_explicit(&runtime_own(rt, i)->lanes, memory_order_relaxed), add,
+		    remove, rt->own_first + i);
 		if (fresh[i] == NULL)
 			err = -ENOMEM;
 	}
@@ -91,8 +92,8 @@ change_tables(
 		.port = ends };
 	for (unsigned i = 0; i < rt->own_count; i++) {
 		/* L; what comes back was put there under the lock that we hold. */
-		r->tables[i] =
-		    atomic_exchange_explicit(&rt->workers[i].lanes, fresh[i], memory_order_release);
+		r->tables[i] = atomic_exchange_explicit(
+		    &runtime_own(rt, i)->lanes, fresh[i], memory_order_release);
 	}
 	pinioni_retire(&rt->reclaimer, &r->retired);
 	return 0;
@@ -136,10 +137,16 @@ take_down(struct pinion_runtime *rt, pinion_port *port)
 	if (atomic_load_explicit(&port->visitors, memory_order_relaxed) != 0 ||
 	    !pinioni_port_is_quiet(port))
 		return false;
+	if (port->known_to != 0) {
+		port->next = rt->dying;
+		rt->dying = port;
+		pinioni_door_knock(rt->door);
+		return true;
+	}
 	/* relaxed: taking away publishes nothing. Before the grace period begins, or it would not cover
 	 * those who find the port here. */
 	atomic_store_explicit(place, NULL, memory_order_relaxed);
-	if (rt->attached != NULL) {
+	if (rt->own_count == 0) {
 		rt->port_count--;
 		pinioni_port_destroy(port); /* its own thread was the only one to look */
 		return true;
@@ -166,7 +173,7 @@ sweep_locked(struct pinion_runtime *rt)
 		else
 			at = &port->next;
 	}
-	return rt->closing == NULL;
+	return rt->closing == NULL && rt->dying == NULL;
 }
 
 bool

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/runtime.h"
+#include "core/serve.h"
 #include "shm/doorbell.h"
 
 enum {
@@ -45,17 +46,19 @@ has_taken(struct worker *w, struct lane_rx *rx, unsigned taken)
 	return true;
 }
 
-/* The same as below of what another process writes. Apart, so that our own are not asked each time. */
+/* The same as below of what another process writes, or is taken by a host. Apart, so that our own are not asked each time. */
 __attribute__((noinline)) static bool
-empty_guarded_lane(struct worker *w, struct lane_rx *rx)
+empty_careful_lane(struct worker *w, struct lane_rx *rx)
 {
 	unsigned taken = 0;
 
 	/* What it sends on may lie here, while the worker that it is for is in a long handler: no more than so much. */
-	if (w->outbox_messages > 2 * w->runtime->lane_cells)
+	if (rx->guarded != 0 && w->outbox_messages > 2 * w->runtime->lane_cells)
 		return false;
 	do {
-		if (pinioni_request_take_guarded(w, rx))
+		if (w->runtime->serving != NULL && !pinioni_serve_may_take(w, rx))
+			break;
+		if (pinioni_request_take_careful(w, rx))
 			w->starved_since = 0;
 		else if (!starve(w, rx))
 			break;
@@ -70,8 +73,8 @@ empty_lane(struct worker *w, struct lane_rx *rx)
 {
 	unsigned taken = 0;
 
-	if (rx->guarded != 0)
-		return empty_guarded_lane(w, rx);
+	if (rx->careful)
+		return empty_careful_lane(w, rx);
 	do {
 		if (pinioni_request_take(w, rx))
 			w->starved_since = 0;

@@ -40,7 +40,9 @@ pinioni_port_lose(pinion_port *p)
 {
 	enum runtime_phase phase = runtime_phase(p->runtime);
 
-	if (p->runtime->attached == NULL || phase < RUNTIME_CANCELING)
+	/* Of a host, what its handlers called ends as they do, until all is over. */
+	if (p->runtime->attached == NULL ||
+	    phase < (p->runtime->serving == NULL ? RUNTIME_CANCELING : RUNTIME_STOPPED))
 		return false;
 	if (p->is_lost)
 		return true;

@@ -28,6 +28,11 @@ struct option {
 	uint32_t choice_count;
 };
 
+static const char *const isolations[] = {
+	[ISOLATION_NONE] = "none",
+	[ISOLATION_PROCESS] = "process",
+};
+
 static const char *const routings[] = {
 	[ROUTE_LEAST_LOADED] = "least_loaded",
 	[ROUTE_ROUND_ROBIN] = "round_robin",
@@ -50,6 +55,7 @@ static const struct option table[] = {
 	{ NAMED(max_batch_size, batching.max_size), OPTION_COUNT, .most = PINION_BATCH_SIZE_MAX },
 	{ NAMED(batch_wait_ns, batching.wait_ns), OPTION_TIME },
 	{ NAMED(max_concurrent_batches, batching.max_running), OPTION_COUNT },
+	{ NAMED(isolation, rules.isolation), OPTION_CHOICE, ONE_OF(isolations) },
 	{ NAMED(user_config, user_config), OPTION_TEXT },
 };
 
@@ -63,7 +69,9 @@ most_of(const struct option *option)
 	return option->most != 0 ? option->most : INT64_MAX;
 }
 
-static_assert(sizeof(enum routing) == sizeof(uint32_t), "choices are stored as numbers");
+static_assert(
+    sizeof(enum routing) == sizeof(uint32_t) && sizeof(enum isolation) == sizeof(uint32_t),
+    "choices are stored as numbers");
 
 /* One of them, read. */
 struct setting {

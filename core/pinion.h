@@ -78,6 +78,9 @@ typedef struct pinion_start_options {
 	/* Other processes may attach by this name: 1 to 47 letters, digits, - and _. NULL: none may. */
 	const char *listen;
 	const char *listen_group; /* a group whose members may, beside our own user; NULL: none */
+	/* Replicas of isolated deployments that may run at once, each in a process of its own; takes .listen. Each port has
+	 * a lane to each. */
+	int32_t host_workers;
 } pinion_start_options;
 
 /* -EINVAL, -ENOMEM, -EAGAIN (no threads), -EMFILE; of .listen: -EADDRINUSE (the name is taken), -EACCES (the runtime folder
@@ -103,6 +106,34 @@ typedef struct pinion_attach_options {
  * another build; -EUSERS: 256 processes have attached; -EBADMSG: nonsense; -ETIMEDOUT: no answer; -EINVAL: this process
  * itself, or an option. A forked child has no part in it. */
 int pinion_attach_with(const pinion_attach_options *options) PINION_MUST_CHECK;
+
+typedef struct pinion_host_options {
+	pinion_runtime **runtime;
+	const char *name;        /* that the runtime listens by */
+	pinion_builder *builder; /* of the application, or of one that has that deployment */
+	struct pinion_only_named *only_named_;
+	size_t size_;
+	pinion_diag *diag;
+	const char *app; /* "default" */
+	const char
+	    *deployment;     /* that it is to run, one that was bound with .isolation = "process" */
+	const char *replica; /* its number; NULL: any that has no process yet */
+	const pinion_config *config; /* given to the builder */
+	const char *idle;            /* as of pinion_attach, for threads that call */
+	int64_t arena_bytes;         /* the same; 1 MiB */
+	int64_t stack_size;          /* as of pinion_start */
+	int64_t drain_ns;            /* the same: for what runs when it is told to end */
+	pinion_log_fn *log;
+	void *log_arg;
+} pinion_host_options;
+/* This process runs a replica of another's runtime, on a worker of its own: returns when its init has run. Constructor
+ * arguments and options are as that process bound them; of the builder's graph only the functions are used. Beside that it
+ * is attached (pinion_attach). -ENOENT: no such deployment runs there, or it has all its processes; -EACCES, -EPROTO and so
+ * on, as pinion_attach; or what init said. */
+int pinion_host_with(const pinion_host_options *options) PINION_MUST_CHECK;
+/* Until it is told to end: then its replica has had deinit, and pinion_stop is next. -EOWNERDEAD: the process that runs the
+ * rest has ended, or cut us off. */
+int pinion_host_wait(pinion_runtime *runtime) PINION_MUST_CHECK;
 
 /* Lets outstanding calls finish for drain_ns, ends the rest with -ECANCELED, runs deinit, joins all
  * threads and unmaps everything. Waits for handlers that run, however long: none can be killed. Handles
@@ -154,6 +185,10 @@ typedef struct pinion_run_options {
 	 * runs, and there is no handle. */
 	pinion_plan_fn *plan;
 	void *plan_arg;
+	/* Starts the process of an isolated replica, which is to call pinion_host: the words of a command, with NULL at the end,
+	 * behind which come the runtime's .listen, the application, the deployment, the replica's number. NULL: processes come
+	 * by themselves, and until all of a deployment have, calls to it fail with -ENOENT. */
+	const char *const *host_command;
 } pinion_run_options;
 
 typedef struct pinion_bind_options {
@@ -176,6 +211,9 @@ typedef struct pinion_bind_options {
 	int64_t batch_wait_ns;
 	int32_t max_concurrent_batches;
 	const char *user_config; /* a text that `reconfigure` reads; NULL: none */
+	/* "none"; "process": each replica in a process of its own (pinion_host), one of the runtime's .host_workers. Calls to and
+	 * from it cross as any other. It is not changed while it runs. */
+	const char *isolation;
 } pinion_bind_options;
 
 /* Builds the graph, starts its replicas, runs their init; all or nothing. */

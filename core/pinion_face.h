@@ -145,6 +145,12 @@ pinion_args_of(const pinion_value *values, uint64_t signature, uint32_t count)
 #define pinion_attach(runtime_, ...) \
 	pinion_attach_with(&(const pinion_attach_options){ \
 	    .size_ = sizeof(pinion_attach_options), .runtime = (runtime_), .name = __VA_ARGS__ })
+/* pinion_host(&rt, "name", builder, .deployment = "Adder", .diag = &diag) */
+#define pinion_host(runtime_, name_, ...) \
+	pinion_host_with(&(const pinion_host_options){ .size_ = sizeof(pinion_host_options), \
+	    .runtime = (runtime_), \
+	    .name = (name_), \
+	    .builder = __VA_ARGS__ })
 #define pinion_start(...) \
 	pinion_start_with(&(const pinion_start_options){ \
 	    .size_ = sizeof(pinion_start_options), .runtime = __VA_ARGS__ })

@@ -9,38 +9,52 @@
 
 #include "core/call.h"
 #include "core/custody.h"
+#include "core/journal.h"
 #include "core/runtime.h"
 #include "core/thread.h"
 
 enum {
-	POOL_CHUNK = 64,
 	POOL_CHUNKS_MAX = 4096, /* a quarter of a million requests in one worker's custody */
 	OUTBOX_FIRST = 64
 };
+
+/* What a host's controller reads when it has died. */
+static void *
+take_kept(struct worker *w, size_t size)
+{
+	return w->journal != NULL ? pinioni_journal_take(w->journal, size)
+				  : pinioni_heap_take(w->heap, size);
+}
+
+static void
+give_kept(struct worker *w, void *at, size_t size)
+{
+	if (w->journal == NULL)
+		pinioni_heap_give(w->heap, at, size);
+}
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
 int
 pinioni_worker_make_pool(struct worker *w)
 {
-	w->chunks = pinioni_heap_take(&w->runtime->heap, POOL_CHUNKS_MAX * sizeof(void *));
+	w->chunks = take_kept(w, POOL_CHUNKS_MAX * sizeof(void *));
 	return w->chunks == NULL ? -ENOMEM : 0;
 }
 
 bool
 pinioni_worker_grow_pool(struct worker *w)
 {
-	struct heap *heap = w->heap;
 	struct pinion_request *chunk;
 
 	if (w->chunk_count == POOL_CHUNKS_MAX)
 		return false;
-	chunk = pinioni_heap_take(heap, POOL_CHUNK * sizeof *chunk);
+	chunk = take_kept(w, REQUEST_CHUNK * sizeof *chunk);
 	if (chunk == NULL)
 		return false;
-	for (uint32_t i = 0; i < POOL_CHUNK; i++) {
+	for (uint32_t i = 0; i < REQUEST_CHUNK; i++) {
 		chunk[i].worker = w;
-		chunk[i].index = w->chunk_count * POOL_CHUNK + i;
+		chunk[i].index = w->chunk_count * REQUEST_CHUNK + i;
 		chunk[i].state = REQUEST_FREE;
 		chunk[i].dependents_end = &chunk[i].dependents;
 		chunk[i].owned = SLOT_NONE;
@@ -56,7 +70,7 @@ pinioni_worker_grow_pool(struct worker *w)
 uint32_t
 pinioni_worker_pool_size(const struct worker *w)
 {
-	return w->chunk_count * POOL_CHUNK;
+	return w->chunk_count * REQUEST_CHUNK;
 }
 
 struct pinion_request *
@@ -64,11 +78,11 @@ pinioni_worker_request_at(struct worker *w, uint32_t index)
 {
 	struct pinion_request *chunk;
 
-	if (index / POOL_CHUNK >= POOL_CHUNKS_MAX)
+	if (index / REQUEST_CHUNK >= POOL_CHUNKS_MAX)
 		return NULL;
 	/* relaxed: as when it was made; a number that somebody made up finds NULL, or a request without token. */
-	chunk = atomic_load_explicit(&w->chunks[index / POOL_CHUNK], memory_order_relaxed);
-	return chunk == NULL ? NULL : &chunk[index % POOL_CHUNK];
+	chunk = atomic_load_explicit(&w->chunks[index / REQUEST_CHUNK], memory_order_relaxed);
+	return chunk == NULL ? NULL : &chunk[index % REQUEST_CHUNK];
 }
 
 uint32_t
@@ -205,22 +219,24 @@ pinioni_worker_unpark_all(struct worker *w, struct replica *replica)
 
 /* ---- outboxes ------------------------------------------------------------------------------- */
 
+/* Whoever reads it when we have died finds the room before the messages: both change with one pointer. */
 static bool
 grow_outbox(struct worker *w, struct outbox *o)
 {
-	struct heap *heap = w->heap;
 	uint32_t room = o->room == 0 ? OUTBOX_FIRST : o->room * 2;
-	struct message *fresh = pinioni_heap_take(heap, room * sizeof *fresh);
+	struct message *old = o->messages, *fresh = take_kept(w, (room + 1) * sizeof *fresh);
+	uint64_t said = room;
 
 	if (fresh == NULL)
 		return false;
-	for (uint32_t i = 0; i < o->count; i++)
-		fresh[i] = o->messages[(o->first + i) & (o->room - 1)];
-	if (o->messages != NULL)
-		pinioni_heap_give(heap, o->messages, o->room * sizeof *fresh);
+	memcpy(fresh++, &said, sizeof said);
+	for (uint32_t i = o->first; i != o->end; i++)
+		fresh[i & (room - 1)] = old[i & (o->room - 1)];
+	request_stored();
 	o->messages = fresh;
+	if (old != NULL)
+		give_kept(w, old - 1, (o->room + 1) * sizeof *fresh);
 	o->room = room;
-	o->first = 0;
 	return true;
 }
 
@@ -240,13 +256,14 @@ pinioni_worker_post(struct worker *w, unsigned to, const struct message *m)
 	struct outbox *o = &w->outboxes[to];
 
 	board_count(w->line, COUNT_SENT, 1);
-	if (o->count == 0 && pinioni_port_push(w->port, to, m) == 0)
+	if (outbox_count(o) == 0 && pinioni_port_push(w->port, to, m) == 0)
 		return true;
 	/* Bounded by the slots outstanding: this is a machine without memory. */
-	if (o->count == o->room && !grow_outbox(w, o))
+	if (outbox_count(o) == o->room && !grow_outbox(w, o))
 		return pinioni_request_reject(w, m);
-	o->messages[(o->first + o->count) & (o->room - 1)] = *m;
-	o->count++;
+	o->messages[o->end & (o->room - 1)] = *m;
+	request_stored();
+	o->end++;
 	w->outbox_messages++;
 	return true;
 }
@@ -257,14 +274,20 @@ pinioni_worker_flush(struct worker *w)
 	for (unsigned i = 0; i < w->runtime->worker_count && w->outbox_messages != 0; i++) {
 		struct outbox *o = &w->outboxes[i];
 
-		while (o->count != 0 &&
+		while (outbox_count(o) != 0 &&
 		    pinioni_port_push(w->port, i, &o->messages[o->first & (o->room - 1)]) == 0) {
 			o->first++;
-			o->count--;
 			w->outbox_messages--;
 			w->work++;
 		}
 	}
+}
+
+static void
+free_outbox(struct worker *w, struct outbox *o)
+{
+	if (o->messages != NULL)
+		give_kept(w, o->messages - 1, (o->room + 1) * sizeof *o->messages);
 }
 
 void
@@ -273,15 +296,14 @@ pinioni_worker_free_pool(struct worker *w)
 	struct heap *heap = w->heap;
 
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
-		pinioni_heap_give(
-		    heap, w->outboxes[i].messages, w->outboxes[i].room * sizeof(struct message));
+		free_outbox(w, &w->outboxes[i]);
 	for (unsigned i = 0; i < PORTS_MAX; i++)
 		pinioni_heap_give(
 		    heap, w->custody[i], w->runtime->slots * sizeof(struct custody_entry));
 	for (uint32_t i = 0; i < w->chunk_count; i++) {
 		/* relaxed: no other thread is left. */
-		pinioni_heap_give(heap, atomic_load_explicit(&w->chunks[i], memory_order_relaxed),
-		    POOL_CHUNK * sizeof(struct pinion_request));
+		give_kept(w, atomic_load_explicit(&w->chunks[i], memory_order_relaxed),
+		    REQUEST_CHUNK * sizeof(struct pinion_request));
 	}
-	pinioni_heap_give(heap, w->chunks, POOL_CHUNKS_MAX * sizeof(void *));
+	give_kept(w, w->chunks, POOL_CHUNKS_MAX * sizeof(void *));
 }

@@ -11,7 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/attach.h"
 #include "core/cancel.h"
+#include "core/guest_sanitizer.h"
 #include "core/runtime.h"
 #include "core/stream.h"
 #include "core/thread.h"
@@ -234,7 +236,7 @@ static inline void
 look_at(pinion_port *p, unsigned worker)
 {
 	struct pinion_runtime *rt = p->runtime;
-	uint64_t epoch = epoch_look(&rt->board.workers[worker].epoch);
+	uint64_t epoch = epoch_look(&rt->board.workers[worker]->epoch);
 
 	if (epoch_is_asleep(epoch) && p->rang[worker] != epoch)
 		ring(p, worker, epoch);
@@ -258,8 +260,9 @@ pinioni_port_publish(pinion_port *p, unsigned worker)
 {
 	const struct board *board = &p->runtime->board;
 
+	guest_sanitizer_pushes(p);
 	lane_publish(&p->tx[worker]);
-	if (doorbell_is_wanted(&board->workers[worker], p->index))
+	if (doorbell_is_wanted(board->workers[worker], p->index))
 		doorbell_ring(board_doors(board, worker), p->index);
 	if (p->runtime->mode == BOARD_SPIN)
 		return;
@@ -326,7 +329,9 @@ pinioni_port_ring(pinion_port *p)
 	fd = atomic_load_explicit(&p->event_fd, memory_order_acquire);
 	/* Full: it is readable already. A guest's is a socket, whose other end it has: nothing that it does there makes this
 	 * wait. */
-	if (p->is_guest)
+	if (p->runtime->serving != NULL && p->is_guest)
+		pinioni_attached_ring(p->runtime->attached, p->index); /* whoever made it has it */
+	else if (p->is_guest)
 		(void)!send(fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	else
 		(void)!write(fd, &one, sizeof one);

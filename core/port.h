@@ -170,11 +170,19 @@ struct pinion_port {
 	_Atomic uint32_t
 	    violations; /* of a guest: messages that made no sense, since the door has looked. W workers, door */
 	struct pinion_port *next; /* to be taken down */
+	bool is_trusted;          /* a guest's, and not guarded: a host's worker calls from it */
+	struct host *
+	    of_host; /* whose process has it; NULL: none's. And a bit a host, W under the runtime's lock: */
+	uint64_t known_to; /* was told of it, */
+	uint64_t to_bury;  /* is to be told to bury it, */
+	uint64_t to_hear;  /* and has not said that it has */
 };
 
 /* A port for this thread. 0 or -errno, then nothing is left. worker: NULL for a foreign thread. */
 int pinioni_port_create(struct pinion_runtime *rt, struct worker *worker, pinion_port **out)
     __attribute__((warn_unused_result));
+/* Whoever takes from its lane to that worker begins where the last who did has left off. */
+void pinioni_port_begin_at_head(pinion_port *port, unsigned worker);
 /* After a grace period. */
 void pinioni_port_destroy(pinion_port *port);
 /* Owner, or whoever took it over: releases everything. */

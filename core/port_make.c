@@ -270,7 +270,8 @@ make_granted(pinion_port *p)
 {
 	struct pinion_runtime *rt = p->runtime;
 	struct port_grant g;
-	int err = pinioni_attached_port(rt->attached, 0, &g);
+	uint32_t flags = p->worker != NULL ? CONTROL_PORT_WORKER : 0;
+	int err = pinioni_attached_port(rt->attached, 0, flags, &g);
 
 	if (err != 0)
 		return err;
@@ -286,6 +287,21 @@ make_granted(pinion_port *p)
 	return err;
 }
 
+/* Private memory of a port that is not called from: the ends of its lanes. */
+static int
+make_ends(pinion_port *p)
+{
+	p->tables_size = WORKERS_MAX * sizeof *p->rx;
+	p->tables =
+	    mmap(NULL, p->tables_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p->tables == MAP_FAILED) {
+		p->tables = NULL;
+		return -ENOMEM;
+	}
+	p->rx = p->tables;
+	return 0;
+}
+
 /* All of it is taken from the machine now: what its process does not commit must not be missing when we write there. */
 static int
 make_guest(pinion_port *p, size_t arena_bytes, uint64_t generation, uint64_t first)
@@ -297,17 +313,9 @@ make_guest(pinion_port *p, size_t arena_bytes, uint64_t generation, uint64_t fir
 		err = pinioni_port_memory_publish(&p->memory, generation);
 	if (err == 0)
 		err = pinioni_segment_commit(&p->memory.segment, 0, p->memory.segment.size);
-	if (err != 0)
-		return err;
-	p->tables_size = WORKERS_MAX * sizeof *p->rx;
-	p->tables =
-	    mmap(NULL, p->tables_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p->tables == MAP_FAILED) {
-		p->tables = NULL;
-		return -ENOMEM;
-	}
-	p->rx = p->tables;
-	return make_lanes(p, first);
+	if (err == 0)
+		err = make_ends(p);
+	return err != 0 ? err : make_lanes(p, first);
 }
 
 int
@@ -330,6 +338,46 @@ pinioni_guest_create(
 		pinioni_port_destroy(p);
 		return err;
 	}
+	*out = p;
+	return 0;
+}
+
+void
+pinioni_port_begin_at_head(pinion_port *p, unsigned worker)
+{
+	struct lane_head *head = lane_memory_head(&p->lanes, worker);
+	/* relaxed: whoever wrote it has gone, or there was none. */
+	uint64_t taken = atomic_load_explicit(&head->taken, memory_order_relaxed);
+
+	lane_rx_init(&p->rx[worker], lane_memory_cells(&p->lanes, worker), p->runtime->lane_cells,
+	    head, taken);
+}
+
+int
+pinioni_port_map_guest(struct pinion_runtime *rt, const struct port_grant *g, pinion_port **out)
+{
+	pinion_port *p = pinioni_heap_take(&rt->heap, sizeof *p);
+	int err;
+
+	*out = NULL;
+	if (p == NULL)
+		return -ENOMEM;
+	clear(p, rt, NULL);
+	p->is_guest = true;
+	p->index = (uint16_t)g->port.index;
+	err = pinioni_port_memory_attach(
+	    &p->memory, g->memory, rt->slots, (size_t)g->port.arena_bytes);
+	if (err == 0)
+		err = pinioni_lane_memory_attach(
+		    &p->lanes, g->lanes, rt->worker_count, rt->lane_cells);
+	if (err == 0)
+		err = make_ends(p);
+	if (err != 0) {
+		pinioni_port_destroy(p);
+		return err;
+	}
+	for (unsigned i = 0; i < rt->own_count; i++)
+		pinioni_port_begin_at_head(p, rt->own_first + i);
 	*out = p;
 	return 0;
 }

@@ -31,7 +31,7 @@ on_grace(struct rcu_head *head)
 	/* E */
 	(void)atomic_load_explicit(&r->sent, memory_order_acquire);
 	for (unsigned i = 0; i < r->runtime->own_count; i++)
-		rcu_settled(&r->runtime->workers[i].quiet);
+		rcu_settled(&runtime_own(r->runtime, i)->quiet);
 	r->free(r->runtime, r);
 }
 

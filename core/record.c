@@ -43,7 +43,7 @@ ref_is_its_own(
 		return true;
 	memcpy(&outside, m->record, sizeof outside);
 	port = runtime_port(rt, outside.port);
-	return port != NULL && (!port->is_guest || ref->port == outside.port);
+	return port != NULL && (!port->is_guest || port->is_trusted || ref->port == outside.port);
 }
 
 static void

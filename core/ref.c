@@ -232,7 +232,8 @@ pinion_ref_get_into(pinion_ref ref, pinion_into into)
 	if (port == NULL)
 		return err;
 	owner = at_hand(port, ref);
-	if (owner == NULL && port->is_granted && (ref.port & 0xffff) != port->index) {
+	if (owner == NULL && port->is_granted && port->runtime->serving == NULL &&
+	    (ref.port & 0xffff) != port->index) {
 		err = -EACCES; /* its port is not here */
 	} else if (owner != NULL) {
 		err = copy_out(port, owner, ref.slot, generation, into);

@@ -66,9 +66,15 @@ enum routing {
 	ROUTE_LOCAL,
 };
 
+enum isolation {
+	ISOLATION_NONE,
+	ISOLATION_PROCESS, /* each replica in a process of its own: core/host.h */
+};
+
 /* What was said of it at bind. */
 struct deployment_rules {
 	enum routing routing;
+	enum isolation isolation;
 	uint32_t max_queued;      /* waiting for a start, all replicas together; 0: no limit */
 	int64_t queue_timeout_ns; /* 0: they wait for ever */
 };
@@ -92,7 +98,8 @@ struct deployment {
 	uint32_t stacked, stacks; /* that many of them have that many stacks each */
 	unsigned char *record;    /* constructor arguments */
 	size_t record_length;
-	char *user_config; /* NULL: none */
+	char *user_config;   /* NULL: none */
+	char **host_command; /* of an isolated one; NULL: its hosts come by themselves */
 	bool is_live; /* its replicas had init and not yet deinit; W under the runtime's lock */
 };
 
@@ -118,6 +125,7 @@ struct replica {
 	uint32_t max_ongoing; /* 0: it pauses */
 	uint32_t queued;      /* admitted, and not started; where there are rules */
 	uint32_t answered;    /* bytes of its last result, when it was long */
+	bool has_begun;       /* its init has run */
 	bool is_ending;       /* nothing begins here any more, */
 	bool is_leaving;      /* and siblings have what comes */
 	bool lingers; /* a handler of it was suspended after its answer: not on a waiter's stack */
@@ -126,6 +134,7 @@ struct replica {
 	    waiting; /* for `ongoing` to fall below max_ongoing, or for an idle sibling */
 	uint32_t waiting_ended;          /* of these, that have ended where they wait */
 	struct replica *crowded_next;    /* of this worker, while is_crowded */
+	struct replica *bygone;          /* core/mirror.c: that stood here before */
 	struct batcher *batchers;        /* one a method; NULL: none is batched */
 	struct model_table *models;      /* NULL: it has none */
 	uint32_t queue_share, queue_max; /* of the deployment's max_queued */
@@ -176,6 +185,13 @@ registry_replicas(const struct registry *r)
 {
 	/* G: the table is published whole. */
 	return atomic_load_explicit(&r->replicas, memory_order_acquire);
+}
+
+/* Its replicas live in processes of their own. */
+static inline bool
+deployment_is_isolated(const struct deployment *d)
+{
+	return d->rules.isolation == ISOLATION_PROCESS;
 }
 
 static inline uint64_t

@@ -211,10 +211,12 @@ start_replica(struct worker *w, void *arg)
 	struct visit *v = arg;
 
 	v->err = begin(w, v);
-	if (v->err != 0)
+	if (v->err != 0) {
 		forget(w, v->replica);
-	else
+	} else {
+		v->replica->has_begun = true;
 		v->replica->is_ending = v->replica->is_leaving = false;
+	}
 }
 
 static void

@@ -545,7 +545,8 @@ claim(pinion_port *port, pinion_token token)
 	uint64_t expected = token.generation;
 	pinion_request *r;
 
-	if ((token.port ^ port_word(port)) >> 16 != 0 || worker >= rt->own_count || expected == 0)
+	if ((token.port ^ port_word(port)) >> 16 != 0 || !runtime_is_own(rt, worker) ||
+	    expected == 0)
 		return NULL;
 	r = pinioni_worker_request_at(&rt->workers[worker], token.slot);
 	if (r == NULL)

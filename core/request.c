@@ -12,9 +12,11 @@
 #include "core/cancel.h"
 #include "core/custody.h"
 #include "core/guard.h"
+#include "core/guest_sanitizer.h"
 #include "core/piped.h"
 #include "core/record.h"
 #include "core/runtime.h"
+#include "core/serve.h"
 #include "core/terms.h"
 #include "core/thread.h"
 
@@ -87,7 +89,9 @@ send_on(struct worker *w, struct pinion_request *r, unsigned to, int argument, u
 	m->trail = (uint16_t)trail;
 	if (custody_has(w, r) || r->dependents != NULL)
 		stand_in(w, r);
+	request_mark_sent(w, r, to, REQUEST_SENT);
 	(void)pinioni_worker_send(w, to, m); /* or it has failed */
+	request_stored();
 	worker_give_request(w, r);
 }
 
@@ -286,6 +290,7 @@ resolve(struct worker *w, struct pinion_request *r)
 	r->port = runtime_port(w->runtime, m->port);
 	if (r->port == NULL || m->slot >= r->port->memory.slot_count)
 		return false;
+	guest_sanitizer_came(r->port);
 	line_want(&r->port->memory.slots[m->slot]);
 	if ((m->function & MESSAGE_AHEAD) != 0)
 		pinioni_record_want(r);
@@ -348,6 +353,7 @@ admit_other(struct pinion_request *r)
 __attribute__((noinline)) static void
 admit_more(struct pinion_request *r)
 {
+	r->state = REQUEST_QUEUED;
 	if ((r->message.function & MESSAGE_TERMS) != 0)
 		pinioni_terms_read(r);
 	pinioni_request_route(r);
@@ -398,15 +404,36 @@ pinioni_request_take(struct worker *w, struct lane_rx *lane)
 	return true;
 }
 
+/* All that its next message names is known here: of a host, not at once. */
+static bool
+may_take(struct worker *w, const struct lane_rx *lane)
+{
+	return w->runtime->serving == NULL || pinioni_serve_may_take(w, lane);
+}
+
+/* From here on it is ours, and not the lane's: whichever instruction is our last, it is one of both. */
+static void
+note_taken(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
+{
+	w->taking.port = lane->port;
+	w->taking.request = r->index;
+	w->taking.ticket = lane->next;
+	request_stored();
+	r->state = REQUEST_QUEUED;
+	lane_settle(lane);
+}
+
 bool
-pinioni_request_take_guarded(struct worker *w, struct lane_rx *lane)
+pinioni_request_take_careful(struct worker *w, struct lane_rx *lane)
 {
 	struct pinion_request *r = worker_take_request(w);
 
 	if (r == NULL)
 		return take_other(w, lane);
 	lane_take(lane, &r->message);
-	if (pinioni_guard_admits(w, lane, &r->message))
+	if (w->journal != NULL)
+		note_taken(w, r, lane);
+	if (lane->guarded == 0 || pinioni_guard_admits(w, lane, &r->message))
 		admit(w, r, lane);
 	else
 		worker_give_request(w, r);
@@ -416,7 +443,8 @@ pinioni_request_take_guarded(struct worker *w, struct lane_rx *lane)
 bool
 pinioni_request_take_call(struct worker *w, struct lane_rx *lane)
 {
-	struct pinion_request *r = worker_take_request(w);
+	struct pinion_request *r =
+	    !lane->careful || may_take(w, lane) ? worker_take_request(w) : NULL;
 
 	if (r == NULL)
 		return false;
@@ -426,6 +454,8 @@ pinioni_request_take_call(struct worker *w, struct lane_rx *lane)
 		return false;
 	}
 	lane_skip(lane);
+	if (w->journal != NULL)
+		note_taken(w, r, lane);
 	if (lane->guarded != 0 && !pinioni_guard_admits(w, lane, &r->message))
 		worker_give_request(w, r);
 	else
@@ -434,8 +464,8 @@ pinioni_request_take_call(struct worker *w, struct lane_rx *lane)
 }
 
 /* On the stack: inside, so that it does not go to the pool. */
-bool
-pinioni_request_reject(struct worker *w, const struct message *m)
+void
+pinioni_request_reject_for(struct worker *w, const struct message *m, int code, const char *text)
 {
 	struct pinion_request r = { .message = *m,
 		.worker = w,
@@ -444,13 +474,18 @@ pinioni_request_reject(struct worker *w, const struct message *m)
 		.inside = true };
 
 	r.dependents_end = &r.dependents;
-	if (m->kind == MESSAGE_ANSWERED)
-		return false;
 	if (resolve(w, &r))
-		pinioni_request_fail(
-		    &r, -ENOMEM, PINION_ORIGIN_RUNTIME, "no memory for one more request");
+		pinioni_request_fail(&r, code, PINION_ORIGIN_RUNTIME, "%s", text);
 	else
 		board_count(w->line, COUNT_REFUSED, 1);
+}
+
+bool
+pinioni_request_reject(struct worker *w, const struct message *m)
+{
+	if (m->kind == MESSAGE_ANSWERED)
+		return false;
+	pinioni_request_reject_for(w, m, -ENOMEM, "no memory for one more request");
 	return true;
 }
 
@@ -494,7 +529,7 @@ pinioni_request_hand_over(
 		pinioni_admission_leave(r);
 	if ((r->message.function & MESSAGE_PIPED) != 0)
 		pinioni_piped_end(r, m);
-	r->state = REQUEST_ANSWERED;
+	request_mark_sent(w, r, worker, REQUEST_HANDED_ON);
 	if (r->port != NULL && target_worker != w->index) {
 		list = dependents_detach(r);
 		custody_leave(w, r, trail_of(m), target_worker);

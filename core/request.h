@@ -30,6 +30,7 @@ struct view {
 
 enum request_state {
 	REQUEST_FREE,
+	REQUEST_NEW,         /* taken from the pool: its message may be that of another still */
 	REQUEST_PLACEHOLDER, /* only dependents, that came first */
 	REQUEST_WAITING,
 	REQUEST_QUEUED,
@@ -38,8 +39,10 @@ enum request_state {
 	REQUEST_GATHERED, /* core/batch.h */
 	REQUEST_RELAYING,
 	REQUEST_DEFERRED,
-	REQUEST_ANSWERED, /* or handed on; its handler may still be inside */
-	REQUEST_FAILED,   /* the same, with an error */
+	REQUEST_ANSWERED,  /* its handler may still be inside */
+	REQUEST_FAILED,    /* the same, with an error */
+	REQUEST_HANDED_ON, /* the same; sent_to and sent_ticket say where, as of the next: */
+	REQUEST_SENT,      /* it has not started, and goes to another worker */
 };
 
 /* In request.depth, above what is in messages: whatever it calls then does not go the short way. */
@@ -116,6 +119,9 @@ struct pinion_request {
 	struct timer deadline;          /* REQUEST_BOUND */
 	struct timer stale;             /* is_admitted: when it is to have started */
 	struct pinion_request *leader;  /* of the batch that runs with it; NULL: none */
+	uint64_t
+	    sent_ticket;  /* REQUEST_SENT, REQUEST_HANDED_ON: in the lane, if that was not full, */
+	uint16_t sent_to; /* to this worker */
 };
 
 /* The record of a MESSAGE_ANSWERED. */
@@ -123,6 +129,10 @@ struct answered {
 	int32_t status;
 	uint32_t length;
 	uint32_t index; /* in the worker's pool */
+};
+
+enum {
+	REQUEST_CHUNK = 64 /* requests that a pool grows by */
 };
 
 /* Why a request failed. */
@@ -142,6 +152,14 @@ struct outcome {
 	const struct failing *why; /* of a status that is not 0 and a text not in place */
 };
 
+/* What was stored before is there before what follows, for whoever reads it when this process has died (core/inherit.h): the
+ * kernel tells of a death when all of it can be seen, so that it takes no more than the compiler's order. */
+static inline void
+request_stored(void)
+{
+	__asm__("" ::: "memory");
+}
+
 static inline uint64_t
 request_generation(const struct pinion_request *r)
 {
@@ -150,14 +168,17 @@ request_generation(const struct pinion_request *r)
 
 /* Takes the lane's next message into custody; starts nothing. False: it stays there, for want of memory. */
 bool pinioni_request_take(struct worker *w, struct lane_rx *lane);
-/* The same of a lane that another process writes. */
-bool pinioni_request_take_guarded(struct worker *w, struct lane_rx *lane) __attribute__((noinline));
+/* The same of a lane that another process writes, or of a host's, where it may be taken (core/serve.h). */
+bool pinioni_request_take_careful(struct worker *w, struct lane_rx *lane) __attribute__((noinline));
 /* The same as the first if it is a call, whoever writes the lane. An answer would complete a request, which looks at its lane again: they would nest. */
 bool pinioni_request_take_call(struct worker *w, struct lane_rx *lane);
 /* The same of a message that lies elsewhere; for want of memory the call fails. */
 void pinioni_request_accept(struct worker *w, const struct message *m);
 /* Ends the call with -ENOMEM. False: it is none, but an answer. */
 bool pinioni_request_reject(struct worker *w, const struct message *m);
+/* The same of a call, with another reason. */
+void pinioni_request_reject_for(
+    struct worker *w, const struct message *m, int code, const char *text);
 /* The same of the lane's next message. */
 bool pinioni_request_reject_next(struct worker *w, struct lane_rx *lane);
 /* What waits behind calls that ended elsewhere, for want of memory there, goes on. */

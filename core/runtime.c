@@ -12,10 +12,12 @@
 
 #include "core/attach.h"
 #include "core/door.h"
+#include "core/host.h"
 #include "core/thread.h"
 #include "shm/futex.h"
 
 static_assert((int)PLACEMENT_WORKERS_MAX == (int)WORKERS_MAX, "a plan has room for every worker");
+static_assert((int)BOARD_WORKERS == (int)WORKERS_MAX, "a line for each");
 
 void
 pinioni_runtime_log(struct pinion_runtime *rt, const char *format, ...)
@@ -48,14 +50,20 @@ struct pinion_runtime *
 pinioni_runtime_new(void)
 {
 	struct pinion_runtime *rt = pinioni_lines_take(sizeof *rt);
+	pthread_condattr_t steady;
 
 	if (rt == NULL)
 		return NULL;
 	pinioni_heap_init(&rt->heap, HEAP_ANY_NODE);
-	rt->board.segment = rt->board.bell_segment = rt->directory.segment = SEGMENT_UNUSED;
+	rt->board.segment = rt->board.bell_segment = rt->board.host_segment =
+	    rt->directory.segment = SEGMENT_UNUSED;
 	(void)pthread_mutex_init(&rt->lock, NULL);
 	(void)pthread_mutex_init(&rt->run_lock, NULL);
 	(void)pthread_cond_init(&rt->keeper_cond, NULL);
+	(void)pthread_condattr_init(&steady); /* these cannot fail on Linux */
+	(void)pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&rt->hosts_cond, &steady);
+	(void)pthread_condattr_destroy(&steady);
 	return rt;
 }
 
@@ -66,6 +74,7 @@ pinioni_runtime_free(struct pinion_runtime *rt)
 		pinioni_heap_deinit(&rt->node_heaps[i]);
 	pinioni_heap_deinit(&rt->heap);
 	(void)pthread_cond_destroy(&rt->keeper_cond);
+	(void)pthread_cond_destroy(&rt->hosts_cond);
 	(void)pthread_mutex_destroy(&rt->run_lock);
 	(void)pthread_mutex_destroy(&rt->lock);
 	free(rt);
@@ -105,6 +114,14 @@ check_sizes(const pinion_start_options *o)
 	if (o->workers != PINION_CALLER_DRIVEN && (o->workers < 0 || o->workers > WORKERS_MAX))
 		return pinioni_refuse(o->diag, -EINVAL,
 		    "workers is %d: 1 to %d, or PINION_CALLER_DRIVEN", o->workers, WORKERS_MAX);
+	if (o->host_workers < 0 || o->host_workers >= WORKERS_MAX)
+		return pinioni_refuse(o->diag, -EINVAL, "host_workers is %d: 0 to %d",
+		    o->host_workers, WORKERS_MAX - 1);
+	if (o->host_workers != 0 && (o->listen == NULL || o->workers == PINION_CALLER_DRIVEN))
+		return pinioni_refuse(o->diag, -EINVAL,
+		    "host_workers is %d, and no process can come: that takes .listen, and workers "
+		    "with threads",
+		    o->host_workers);
 	return 0;
 }
 
@@ -160,8 +177,8 @@ pace_of(const pinion_start_options *o, enum pace *pace)
 	return pinioni_refuse(o->diag, -EINVAL, "poll is \"%s\": \"auto\"%s", o->poll, names);
 }
 
-static void
-read_mappings_max(struct pinion_runtime *rt)
+void
+pinioni_runtime_read_limits(struct pinion_runtime *rt)
 {
 	FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
 	unsigned long long max = 65530;
@@ -200,6 +217,10 @@ place_workers(struct pinion_runtime *rt, const pinion_start_options *o)
 	pinioni_topology_load(&topology);
 	pinioni_placement_plan(
 	    &topology, driven ? 1 : (unsigned)o->workers, !o->no_pin && !driven, &plan);
+	if (plan.worker_count + (unsigned)o->host_workers > WORKERS_MAX)
+		return pinioni_refuse(o->diag, -EINVAL,
+		    "host_workers is %d, beside %u workers: %d in all", o->host_workers,
+		    plan.worker_count, WORKERS_MAX);
 	err = mode_of(o, plan.worker_count >= plan.cpu_count, &rt->mode);
 	if (err == 0)
 		err = pace_of(o, &pace);
@@ -211,12 +232,13 @@ place_workers(struct pinion_runtime *rt, const pinion_start_options *o)
 	/* relaxed: there are no other threads yet. */
 	atomic_store_explicit(
 	    &rt->pace, pace == PACE_AUTO ? PACE_CLOCK : pace, memory_order_relaxed);
-	rt->worker_count = rt->own_count = plan.worker_count;
+	rt->own_count = rt->host_first = plan.worker_count;
+	rt->worker_count = plan.worker_count + (unsigned)o->host_workers;
 	rt->node_count = plan.node_count;
 	rt->workers = pinioni_heap_take(&rt->heap, rt->worker_count * sizeof *rt->workers);
 	if (rt->workers == NULL)
 		return -ENOMEM;
-	for (unsigned i = 0; i < rt->worker_count; i++) {
+	for (unsigned i = 0; i < rt->own_count; i++) {
 		struct worker *w = &rt->workers[i];
 
 		w->cpu = plan.workers[i].cpu;
@@ -251,7 +273,7 @@ read_options(struct pinion_runtime *rt, const pinion_start_options *o)
 	rt->ticks_us = pinioni_clock_ticks_us();
 	rt->log = o->log;
 	rt->log_arg = o->log_arg;
-	read_mappings_max(rt);
+	pinioni_runtime_read_limits(rt);
 	return place_workers(rt, o);
 }
 
@@ -340,7 +362,7 @@ start_threads(struct pinion_runtime *rt)
 	err = pinioni_reclaim_start(&rt->reclaimer);
 	if (err == 0)
 		err = pinioni_keeper_start(rt);
-	for (unsigned i = 0; i < rt->worker_count && err == 0; i++) {
+	for (unsigned i = 0; i < rt->own_count && err == 0; i++) {
 		struct worker *w = &rt->workers[i];
 
 		w->has_thread = true;
@@ -360,18 +382,24 @@ bring_up(struct pinion_runtime *rt, const pinion_start_options *o)
 
 	if (err != 0)
 		return err;
-	err = pinioni_board_create(&rt->board, "pinion-board", rt->worker_count);
+	err =
+	    pinioni_board_create(&rt->board, "pinion-board", rt->own_count, runtime_host_count(rt));
 	if (err != 0)
 		return pinioni_refuse(o->diag, err, "no memory for the boards: %s", strerror(-err));
 	err = pinioni_directory_create(&rt->directory, "pinion-directory");
 	if (err != 0)
 		return pinioni_refuse(
 		    o->diag, err, "no memory for the directory: %s", strerror(-err));
-	for (unsigned i = 0; i < rt->worker_count && err == 0; i++)
+	for (unsigned i = rt->own_count; i < rt->worker_count; i++)
+		pinioni_worker_stand_for(&rt->workers[i], rt, i);
+	for (unsigned i = 0; i < rt->own_count && err == 0; i++)
 		err = make_worker(rt, i);
 	if (err != 0)
 		return pinioni_refuse(
 		    o->diag, err, "no memory for the workers' ports: %s", strerror(-err));
+	err = pinioni_hosts_make(rt);
+	if (err != 0)
+		return pinioni_refuse(o->diag, err, "no memory");
 	err = start_threads(rt);
 	if (err != 0)
 		return pinioni_refuse(o->diag, err, "no threads: %s", strerror(-err));
@@ -380,11 +408,13 @@ bring_up(struct pinion_runtime *rt, const pinion_start_options *o)
 		return pinioni_refuse(
 		    o->diag, err, "more than %d runtimes in one process", RUNTIMES_MAX);
 	rt->is_listed = true;
-	for (unsigned i = 0; i < rt->worker_count; i++)
+	for (unsigned i = 0; i < rt->own_count; i++)
 		rt->workers[i].port->word = port_word_make(rt->key, i);
 	err = pinioni_deploy_tasks(rt);
 	if (err != 0)
 		return pinioni_refuse(o->diag, err, "no task workers: %s", strerror(-err));
+	if (o->listen != NULL)
+		(void)snprintf(rt->listen, sizeof rt->listen, "%s", o->listen);
 	return o->listen == NULL ? 0 : pinioni_door_open(rt, o->listen, o->listen_group, o->diag);
 }
 
@@ -420,10 +450,11 @@ take_apart(struct pinion_runtime *rt)
 			pinioni_heap_give(&rt->heap, t, t->room);
 		pinioni_worker_deinit(w);
 	}
+	pinioni_hosts_free(rt);
 	pinioni_applications_free(rt);
 	pinioni_directory_destroy(&rt->directory);
 	pinioni_board_destroy(&rt->board);
-	pinioni_heap_give(&rt->heap, rt->workers, rt->own_count * sizeof *rt->workers);
+	pinioni_heap_give(&rt->heap, rt->workers, rt->worker_count * sizeof *rt->workers);
 	pinioni_runtime_free(rt);
 }
 
@@ -468,8 +499,8 @@ messages_moved(const struct pinion_runtime *rt)
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < rt->worker_count; i++)
-		sum += board_read(&rt->board.workers[i], COUNT_SENT) +
-		    board_read(&rt->board.workers[i], COUNT_TAKEN);
+		sum += board_read(rt->board.workers[i], COUNT_SENT) +
+		    board_read(rt->board.workers[i], COUNT_TAKEN);
 	return sum;
 }
 
@@ -484,7 +515,7 @@ lanes_are_taken(struct pinion_runtime *rt)
 		const pinion_port *p = runtime_port(rt, i);
 
 		for (unsigned k = 0; p != NULL && k < rt->worker_count; k++)
-			all = all && lane_is_taken(&p->lanes, k, p->rx[k].mask);
+			all = all && lane_is_taken(&p->lanes, k, rt->lane_cells - 1);
 	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	return all;
@@ -499,8 +530,10 @@ is_drained(struct pinion_runtime *rt)
 
 	if (!lanes_are_taken(rt))
 		return false;
-	for (unsigned i = 0; i < rt->worker_count; i++)
+	for (unsigned i = 0; i < rt->own_count; i++)
 		pinioni_worker_control(&rt->workers[i], count_left, &left);
+	if (left == 0)
+		left = pinioni_hosts_left(rt);
 	return left == 0 && lanes_are_taken(rt) && moved == messages_moved(rt);
 }
 
@@ -549,6 +582,7 @@ pinion_stop(pinion_runtime *rt)
 	pinioni_door_say_stopping(rt->door);
 	(void)wait_until_drained(rt, (uint64_t)rt->drain_ns); /* what is left is canceled */
 	enter_phase(rt, RUNTIME_CANCELING);
+	pinioni_hosts_cancel(rt);
 	pinioni_door_empty(rt->door);
 	/* Once more in any case, so that every worker has begun to cancel: a call that passed the check of
 	 * the phase long ago may come now, and no handler may run after its replica's deinit. Ended by the

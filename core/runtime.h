@@ -43,6 +43,7 @@ struct pinion_runtime {
 	uint64_t
 	    key; /* a byte << 16 | a number that is not 0; the same in every process that has a part of it */
 	char name[16];
+	char listen[48]; /* the name by which others find it; "": none */
 	_Atomic uint32_t phase;
 	uint32_t mode;         /* enum board_mode */
 	_Atomic uint32_t pace; /* enum pace; W start  R who waits */
@@ -67,13 +68,19 @@ struct pinion_runtime {
 	struct heap heap; /* of all that belongs to no worker; and theirs, if there is one node */
 	struct heap node_heaps[WORKERS_MAX];
 	unsigned node_heap_count;
-	unsigned node_count;    /* of the cpus that may be used */
-	struct worker *workers; /* of this process */
+	unsigned node_count; /* of the cpus that may be used */
+	/* All, by their numbers; of those that are another process's nothing but index, line, node and heap is set. NULL: all
+	 * are. */
+	struct worker *workers;
 	unsigned worker_count;
-	unsigned own_count;          /* of these, that are this process's: all, or none */
-	struct attachment *attached; /* to the process whose workers they are; NULL: our own */
-	struct door *door;           /* at which clients knock; NULL: none may */
-	struct catalog *catalogs;    /* of what was attached to */
+	unsigned own_first, own_count; /* of these, that are this process's */
+	unsigned host_first;           /* from this one on they are hosts', one each */
+	struct attachment *attached;   /* to the process whose workers they are; NULL: our own */
+	struct host *hosts; /* one for each worker from host_first on; NULL: there are none */
+	pthread_cond_t hosts_cond; /* one of them has changed */
+	struct serving *serving;   /* of a host, its own side; NULL: it is none */
+	struct door *door;         /* at which clients knock; NULL: none may */
+	struct catalog *catalogs;  /* of what was attached to */
 	_Atomic(pinion_port *) ports[PORTS_MAX];
 	_Atomic(pinion_port *)
 	    buried[PORTS_MAX]; /* that a client had, and that requests may still name */
@@ -89,10 +96,31 @@ struct pinion_runtime {
 	pthread_cond_t keeper_cond;
 	bool has_keeper, keeper_stop;
 	pinion_port *closing;
+	pinion_port *dying;        /* hosts have to let go of them first */
 	struct port_shell *shells; /* W under thread.c's lock, as */
 	uint32_t opening;          /* threads that make a port just now */
 	char placement[PLACEMENT_TEXT];
 };
+
+/* The i-th of those that are this process's. */
+static inline struct worker *
+runtime_own(const struct pinion_runtime *rt, unsigned i)
+{
+	return &rt->workers[rt->own_first + i];
+}
+
+static inline bool
+runtime_is_own(const struct pinion_runtime *rt, unsigned worker)
+{
+	return worker - rt->own_first < rt->own_count; /* below: wraps */
+}
+
+/* Those behind the first so many are hosts' (core/host.h). */
+static inline unsigned
+runtime_host_count(const struct pinion_runtime *rt)
+{
+	return rt->worker_count - rt->host_first;
+}
 
 /* NULL: no such port now. The port may be used while the caller holds what keeps it. */
 static inline pinion_port *
@@ -150,6 +178,8 @@ void pinioni_runtime_log(struct pinion_runtime *rt, const char *format, ...)
 
 /* With nothing in it; NULL: no memory. */
 struct pinion_runtime *pinioni_runtime_new(void);
+/* How many mappings the kernel allows. */
+void pinioni_runtime_read_limits(struct pinion_runtime *rt);
 /* When nothing is in it any more. */
 void pinioni_runtime_free(struct pinion_runtime *rt);
 

@@ -32,6 +32,14 @@ result_size(const pinion_method *m)
 	return m->returns.kind == PINION_KIND_STRUCT ? m->returns.size : 16;
 }
 
+static void
+free_words(char **words)
+{
+	for (size_t i = 0; words != NULL && words[i] != NULL; i++)
+		free(words[i]);
+	free(words);
+}
+
 /* What was said at bind stands over what the method declares. */
 static struct batching
 batching_of(const pinion_method *m, const pinion_node *node)
@@ -45,6 +53,28 @@ batching_of(const pinion_method *m, const pinion_node *node)
 		    : m->max_concurrent_batches != 0  ? (uint32_t)m->max_concurrent_batches
 						      : 1,
 		.wait_ns = said->wait_ns != 0 ? said->wait_ns : m->batch_wait_ns };
+}
+
+/* NULL: there are none, or no memory. */
+static char **
+copy_words(const char *const *words)
+{
+	size_t count = 0;
+	char **copy;
+
+	if (words == NULL)
+		return NULL;
+	while (words[count] != NULL)
+		count++;
+	copy = calloc(count + 1, sizeof *copy);
+	for (size_t i = 0; copy != NULL && i < count; i++) {
+		copy[i] = strdup(words[i]);
+		if (copy[i] == NULL) {
+			free_words(copy);
+			return NULL;
+		}
+	}
+	return copy;
 }
 
 struct deployment *
@@ -73,6 +103,7 @@ pinioni_spec_make(const pinion_node *node)
 		memcpy(d->record, node->record, node->record_length);
 	d->record_length = node->record_length;
 	d->user_config = node->user_config == NULL ? NULL : strdup(node->user_config);
+	d->host_command = copy_words(node->host_command);
 	for (size_t i = 0; d->methods != NULL && d->batching != NULL && i < d->method_count; i++) {
 		const pinion_method *m = &declared->methods.list[i];
 
@@ -110,6 +141,7 @@ pinioni_spec_free(struct deployment *d)
 	free(d->batching);
 	free(d->record);
 	free(d->user_config);
+	free_words(d->host_command);
 	for (uint32_t i = 0; i < d->own_count; i++)
 		free(d->own[i]);
 	free(d->own);

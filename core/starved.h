@@ -43,7 +43,7 @@ starved_wake(struct pinion_runtime *rt, int worker)
 {
 	if (worker < 0 || (uint32_t)worker >= rt->worker_count)
 		return;
-	if (epoch_is_asleep(epoch_look(&rt->board.workers[worker].epoch)))
+	if (epoch_is_asleep(epoch_look(&rt->board.workers[worker]->epoch)))
 		pinioni_worker_ring(rt, (unsigned)worker);
 }
 

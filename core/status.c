@@ -160,7 +160,7 @@ pinion_census_take(pinion_runtime *rt, pinion_census *c)
 	*c = (pinion_census){ .slots = 0 };
 	count_shells(rt, c);
 	for (unsigned i = 0; i < rt->own_count; i++)
-		pinioni_worker_control(&rt->workers[i], count_worker, c);
+		pinioni_worker_control(runtime_own(rt, i), count_worker, c);
 	(void)pinioni_keeper_sweep(rt); /* what is not quiet yet is counted */
 	(void)pthread_mutex_lock(&rt->lock);
 	c->ports = rt->port_count;
@@ -195,7 +195,7 @@ pinion_worker_look(pinion_runtime *rt, unsigned worker, pinion_worker_status *s)
 
 	if (s == NULL || worker >= rt->worker_count)
 		return rt->worker_count;
-	line = &rt->board.workers[worker];
+	line = rt->board.workers[worker];
 	*s = (pinion_worker_status){
 		/* relaxed three times: for people. */
 		.cpu = (int)atomic_load_explicit(&line->cpu, memory_order_relaxed),

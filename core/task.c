@@ -42,7 +42,7 @@ pinioni_deploy_tasks(struct pinion_runtime *rt)
 		*node = (pinion_node){ .app = app,
 			.declared = &tasks,
 			.name = (char[]){ "task" },
-			.num_replicas = rt->worker_count,
+			.num_replicas = rt->own_count,
 			.max_ongoing = PINION_MAX_ONGOING_DEFAULT };
 		err = pinioni_deploy(app, node);
 	}

@@ -15,6 +15,7 @@
 #include "core/attach.h"
 #include "core/door.h"
 #include "core/grant.h"
+#include "core/host.h"
 #include "shm/futex.h"
 
 _Thread_local struct thread_self pinioni_self __attribute__((tls_model("initial-exec")));
@@ -200,7 +201,7 @@ free_number(const struct pinion_runtime *rt, const pinion_port *port)
 {
 	unsigned i = 0;
 
-	if (port->is_granted)
+	if (port->is_granted || rt->attached != NULL)
 		return runtime_port(rt, port->index) == NULL ? port->index : PORTS_MAX;
 	while (i < PORTS_MAX && (runtime_port(rt, i) != NULL || runtime_buried(rt, i) != NULL))
 		i++;
@@ -218,14 +219,24 @@ pinioni_port_enter_runtime(struct pinion_runtime *rt, pinion_port *port)
 	if (at < PORTS_MAX) {
 		port->index = (uint16_t)at;
 		port->word = port_word_make(rt->key, at);
-		for (unsigned i = 0; port->is_guest && i < rt->own_count; i++)
-			port->rx[i].guarded = at + 1;
-		err = pinioni_lanes_add(rt, port);
+		for (unsigned i = 0; i < rt->worker_count; i++) {
+			struct lane_rx *rx = &port->rx[i];
+
+			rx->guarded = port->is_guest && !port->is_trusted ? at + 1 : 0;
+			rx->careful = rx->guarded != 0 || rt->serving != NULL;
+			rx->port = (uint16_t)at;
+		}
+		err = pinioni_hosts_announce(rt, port);
 	}
+	if (err == 0)
+		err = pinioni_lanes_add(rt, port);
 	if (err == 0) {
 		rt->port_count++;
 		/* O */
 		atomic_store_explicit(&rt->ports[at], port, memory_order_release);
+	} else if (at < PORTS_MAX) {
+		(void)pinioni_hosts_forget(
+		    rt, port); /* or the next of its number is told instead */
 	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	return err;

@@ -16,6 +16,7 @@
 #include "core/call.h"
 #include "core/cancel.h"
 #include "core/grant.h"
+#include "core/inherit.h"
 #include "core/record.h"
 #include "core/runtime.h"
 #include "core/starved.h"
@@ -280,7 +281,9 @@ has_something(struct worker *w)
 static uint64_t
 sleep_limit(const struct worker *w)
 {
-	uint64_t limit = (uint64_t)(w->parked != 0 ? PARKED_SLEEP_MS : SLEEP_MAX_MS) * 1000000;
+	uint64_t limit =
+	    (uint64_t)(w->parked != 0 || w->standing_in != 0 ? PARKED_SLEEP_MS : SLEEP_MAX_MS) *
+	    1000000;
 	uint64_t near = w->runtime->clock_is_time ? TIMER_NEAR_US * 1000 : 0;
 	uint64_t now;
 
@@ -377,6 +380,8 @@ look_at_lists(struct worker *w)
 	pinioni_worker_look_at_strangers(w);
 	pinioni_starved_look(w);
 	pinioni_batch_turn(w);
+	if (w->standing_in != 0)
+		pinioni_stand_in_turn(w);
 }
 
 unsigned
@@ -482,7 +487,7 @@ pinioni_worker_ring(struct pinion_runtime *rt, unsigned worker)
 {
 	/* Workers sleep on the bell itself: no eventfd. */
 	(void)bell_ring(
-	    board_bell(&rt->board, worker), epoch_look(&rt->board.workers[worker].epoch));
+	    board_bell(&rt->board, worker), epoch_look(&rt->board.workers[worker]->epoch));
 }
 
 void
@@ -523,6 +528,16 @@ pinioni_worker_control(struct worker *w, void (*run)(struct worker *w, void *arg
 	pinioni_worker_control_wait(w, &c);
 }
 
+void
+pinioni_worker_stand_for(struct worker *w, struct pinion_runtime *rt, unsigned index)
+{
+	w->index = index;
+	w->line = rt->board.workers[index];
+	w->heap = &rt->heap;
+	w->cpu = -1;
+	w->node = NODE_UNKNOWN;
+}
+
 int
 pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
 {
@@ -530,7 +545,7 @@ pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
 
 	w->runtime = rt;
 	w->index = index;
-	w->line = &rt->board.workers[index];
+	w->line = rt->board.workers[index];
 	w->bell = board_bell(&rt->board, index);
 	w->doors = board_doors(&rt->board, index);
 	queue_init(&w->queue);

@@ -40,9 +40,15 @@ struct custody_entry {
 };
 
 struct outbox {
-	struct message *messages; /* a ring, a power of two */
-	uint32_t room, first, count;
+	struct message *messages;  /* a ring, a power of two */
+	uint32_t room, first, end; /* both count on and on */
 };
+
+static inline uint32_t
+outbox_count(const struct outbox *o)
+{
+	return o->end - o->first;
+}
 
 /* Lanes that this worker looks after. Given to it whole. */
 struct lane_table {
@@ -99,6 +105,8 @@ control_is_done(const struct control *c)
 	/* B */
 	return atomic_load_explicit(&c->done, memory_order_acquire) != 0;
 }
+
+struct journal;
 
 struct worker {
 	alignas(PINION_LINE) _Atomic uint64_t quiet; /* W worker  R reclaimer   edge H */
@@ -163,6 +171,15 @@ struct worker {
 	uint64_t judged_at;              /* ticks */
 	struct pinion_request *rerouted; /* were somebody's dependents: core/custody.h */
 	struct pinion_request **rerouted_end; /* NULL: nobody routes them */
+	struct journal
+	    *journal; /* of a host's, what is read when it has died lies there; NULL: in the heap */
+	/* The message taken last, of a host: which lane's, under which ticket, into which request. */
+	struct {
+		uint64_t ticket;
+		uint32_t port, request;
+	} taking;
+	uint64_t
+	    standing_in; /* a bit a host that has ended, whose lanes we look after: core/inherit.c */
 };
 
 /* To an idle sibling. False: there is none, or it may not move. */
@@ -177,6 +194,8 @@ void pinioni_worker_control_wait(struct worker *w, struct control *letter);
 int pinioni_worker_init(struct worker *w, struct pinion_runtime *rt, unsigned index)
     __attribute__((warn_unused_result));
 void pinioni_worker_deinit(struct worker *w);
+/* Of another process. */
+void pinioni_worker_stand_for(struct worker *w, struct pinion_runtime *rt, unsigned index);
 /* The thread's function. */
 void *pinioni_worker_main(void *worker);
 /* A part of a turn: takes what is in the lanes. */
@@ -277,7 +296,7 @@ worker_take_request(struct worker *w)
 	r->lane = NULL;
 	r->custody = NULL;
 	r->buffer = 0;
-	r->state = REQUEST_QUEUED;
+	r->state = REQUEST_NEW;
 	r->counted = r->is_admitted = r->inside = false;
 	return r;
 }
@@ -315,7 +334,7 @@ worker_enqueue_any(struct worker *w, struct pinion_request *r)
 static inline struct message *
 worker_claim(struct worker *w, unsigned to)
 {
-	return w->outboxes[to].count != 0 ? NULL : lane_claim(&w->port->tx[to]);
+	return outbox_count(&w->outboxes[to]) != 0 ? NULL : lane_claim(&w->port->tx[to]);
 }
 
 /* NULL: there is no such slot, or memory is used up. */

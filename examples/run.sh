@@ -50,13 +50,16 @@ hello() {
 	echo "$last"
 }
 
-# One program serves, the other calls it.
+# One program serves, one runs a deployment of it, one calls.
 client() {
 	local pid ready
 	exec {said}< <(exec "$built/examples/serve" "$@")
 	pid=$!
 	trap 'kill "$pid" 2>/dev/null || true' EXIT
 	IFS= read -r ready <&"$said" || exit 1 # it has said why
+	echo "$ready"
+	exec {hosted}< <(exec "$built/examples/host" "$@")
+	IFS= read -r ready <&"$hosted" || exit 1
 	echo "$ready"
 	"$built/examples/client" "$@"
 	kill -TERM "$pid"

@@ -6,6 +6,7 @@
  *   +--------+------------------------------+------------------------------+----
  *   | header | worker 0: status | counters  | worker 1: status | counters  | ...
  *   +--------+------------------------------+------------------------------+----
+ *   hosts: the same of workers that are hosts' (core/host.h), which those may write; clients have no right to
  *   bells: two lines a worker, which everybody may write
  *
  * Why       Tools and siblings read how a worker does without asking it: nothing is sent, nobody disturbed.
@@ -18,19 +19,35 @@
 
 #include "shm/segment.h"
 
-struct board {
-	struct segment segment;
-	struct segment bell_segment;
-	struct board_worker *workers;
-	uint32_t count;
+enum {
+	BOARD_WORKERS = 64
 };
 
-/* Makes both segments. 0 or -errno, then nothing is left. */
-int pinioni_board_create(struct board *b, const char *name, uint32_t workers)
+struct board {
+	struct board_worker
+	    *workers[BOARD_WORKERS]; /* hosts' behind the others; first, where calls look */
+	uint32_t count;
+	struct segment segment;
+	struct segment bell_segment;
+	struct segment host_segment; /* there are no hosts: unused */
+};
+
+/* What another process shows: the caller's descriptors, which are not kept. hosts: -1, there are none. */
+struct board_grant {
+	int board, bells, hosts;
+	uint32_t workers, host_workers;
+};
+
+/* Makes all segments. 0 or -errno, then nothing is left. */
+int pinioni_board_create(struct board *b, const char *name, uint32_t workers, uint32_t host_workers)
     __attribute__((warn_unused_result));
-/* Of another process, which is read and whose bells are rung. The descriptors stay the caller's. 0, or as
- * pinioni_segment_attach. */
-int pinioni_board_attach(struct board *b, int board, int bells, uint32_t workers)
+/* Of another process, which is read and whose bells are rung. 0, or as pinioni_segment_attach. */
+int pinioni_board_attach(struct board *b, const struct board_grant *grant)
+    __attribute__((warn_unused_result));
+/* A descriptor of hosts' lines that is for reading only; the caller's. 0 or -errno. */
+int pinioni_board_open_hosts(const struct board *b, int *fd) __attribute__((warn_unused_result));
+/* Of one that was attached: hosts' lines, which are those from `first` on, may be written now. As attach. */
+int pinioni_board_own_hosts(struct board *b, int hosts, uint32_t first)
     __attribute__((warn_unused_result));
 void pinioni_board_destroy(struct board *b);
 

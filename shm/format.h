@@ -68,6 +68,7 @@ enum segment_kind {
 	SEGMENT_BOARD,
 	SEGMENT_BELLS,
 	SEGMENT_DIRECTORY,
+	SEGMENT_JOURNAL, /* of a build: core/journal.h */
 };
 
 /* First bytes of every segment. All but magic are frozen before edge M publishes it. */

@@ -53,6 +53,8 @@ struct lane_rx {
 	uint64_t next;    /* ticket of the next message */
 	uint64_t settled; /* what head says */
 	uint32_t guarded; /* another process writes there: its port and one. 0: our own */
+	bool careful;     /* each message is looked at before it is taken, */
+	uint16_t port;    /* which is then set: whose lane it is */
 };
 
 static inline void

@@ -4,6 +4,7 @@
  *
  *   client [NAME]      of what to attach to (prices)
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,13 +58,31 @@ stream(pinion_handle book)
 	return err;
 }
 
+/* Book, Fee and Risk may be in three processes, and none of them waits for another. */
+static int
+check(pinion_handle book, pinion_handle risk)
+{
+	pinion_response price = pinion_call(book, PINION_ARGS(5));
+	pinion_response verdict = pinion_call(risk, PINION_ARGS(price));
+	pinion_str text;
+	int err = pinion_result(verdict, &text);
+
+	if (err == 0)
+		printf("may 5 be bought? %.*s\n", PINION_STR_FMT(text));
+	else if (err == -ENOENT)
+		printf("may 5 be bought? nobody can say: no `host' runs\n");
+	pinion_release(price);
+	pinion_release(verdict);
+	return err == -ENOENT ? 0 : err;
+}
+
 int
 main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "prices";
 	pinion_runtime *rt = NULL;
 	pinion_diag diag = { "" };
-	pinion_handle book, fee;
+	pinion_handle book, fee, risk;
 	int err;
 
 	if (pinion_attach(&rt, name, .diag = &diag) != 0) {
@@ -74,9 +93,13 @@ main(int argc, char **argv)
 	if (err == 0)
 		err = pinion_handle_find(rt, "default", "Fee", &fee);
 	if (err == 0)
+		err = pinion_handle_find(rt, "default", "Risk", &risk);
+	if (err == 0)
 		err = call(book);
 	if (err == 0)
 		err = chain(book, fee);
+	if (err == 0)
+		err = check(book, risk);
 	if (err == 0)
 		err = stream(book);
 	pinion_stop(rt);

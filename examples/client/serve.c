@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * serve - a program of its own, with deployments that other processes call: `client` is one.
+ * serve - a program of its own, with deployments that other processes call (`client` is one), or run (`host`).
  *
  *   serve [NAME]       until Ctrl-C; NAME is what others find it by (prices)
  */
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <pinion/pinion.h>
+#include "risk.h"
 
 struct book {
 	int64_t mid; /* hundredths */
@@ -80,6 +80,7 @@ app(pinion_app *build, const pinion_config *config)
 {
 	(void)config;
 	(void)pinion_bind(build, &fee_deployment, PINION_ARGS());
+	(void)risk_bind(build); /* calls to it fail until `host` has come */
 	return pinion_bind(build, &book_deployment, PINION_ARGS(10150), .num_replicas = 2);
 }
 
@@ -97,7 +98,7 @@ main(int argc, char **argv)
 	(void)sigaddset(&signals, SIGINT);
 	(void)sigaddset(&signals, SIGTERM);
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before there are threads */
-	if (pinion_start(&rt, .listen = name, .diag = &diag) != 0 ||
+	if (pinion_start(&rt, .listen = name, .host_workers = 1, .diag = &diag) != 0 ||
 	    pinion_run(rt, app, &handle, .diag = &diag) != 0) {
 		(void)fprintf(stderr, "serve: %s\n", diag.text);
 		pinion_stop(rt);

@@ -84,7 +84,7 @@ static void
 edge_L_shows_a_new_table_of_lanes_to_the_look_before_sleep(void **state)
 {
 	pinion_runtime *rt = start(1, "adaptive");
-	const struct board_worker *line = &rt->board.workers[0];
+	const struct board_worker *line = rt->board.workers[0];
 	pinion_port *ports[5];
 
 	(void)state;

@@ -32,7 +32,7 @@ make(void)
 {
 	struct board b;
 
-	assert_int_equal(pinioni_board_create(&b, "pinion test", WORKERS), 0);
+	assert_int_equal(pinioni_board_create(&b, "pinion test", WORKERS, 0), 0);
 	assert_int_equal(b.count, WORKERS);
 	return b;
 }
@@ -45,8 +45,8 @@ a_new_board_shows_zeroes(void **state)
 	(void)state;
 	for (uint32_t w = 0; w < WORKERS; w++) {
 		for (int c = 0; c < BOARD_COUNTERS; c++)
-			assert_int_equal(board_read(&b.workers[w], (enum board_counter)c), 0);
-		assert_false(epoch_is_asleep(epoch_look(&b.workers[w].epoch)));
+			assert_int_equal(board_read(b.workers[w], (enum board_counter)c), 0);
+		assert_false(epoch_is_asleep(epoch_look(&b.workers[w]->epoch)));
 		assert_int_equal(bell_read(board_bell(&b, w)), 0);
 	}
 	pinioni_board_destroy(&b);
@@ -60,12 +60,12 @@ each_worker_counts_for_itself(void **state)
 	(void)state;
 	for (uint32_t w = 0; w < WORKERS; w++)
 		for (int c = 0; c < BOARD_COUNTERS; c++) {
-			board_count(&b.workers[w], (enum board_counter)c, 1);
-			board_count(&b.workers[w], (enum board_counter)c, w * 100 + (unsigned)c);
+			board_count(b.workers[w], (enum board_counter)c, 1);
+			board_count(b.workers[w], (enum board_counter)c, w * 100 + (unsigned)c);
 		}
 	for (uint32_t w = 0; w < WORKERS; w++)
 		for (int c = 0; c < BOARD_COUNTERS; c++)
-			assert_int_equal(board_read(&b.workers[w], (enum board_counter)c),
+			assert_int_equal(board_read(b.workers[w], (enum board_counter)c),
 			    1 + w * 100 + (unsigned)c);
 	pinioni_board_destroy(&b);
 }
@@ -77,7 +77,7 @@ workers_and_bells_lie_on_lines_of_their_own(void **state)
 
 	(void)state;
 	for (uint32_t w = 0; w < WORKERS; w++) {
-		const struct board_worker *worker = &b.workers[w];
+		const struct board_worker *worker = b.workers[w];
 		uintptr_t bell = (uintptr_t)board_bell(&b, w);
 
 		assert_int_equal((uintptr_t)worker % PINION_LINE, 0);
@@ -90,7 +90,8 @@ workers_and_bells_lie_on_lines_of_their_own(void **state)
 		if (w != 0)
 			assert_true(bell - (uintptr_t)board_bell(&b, w - 1) >= PINION_LINE);
 	}
-	assert_true((uintptr_t)&b.workers[WORKERS] <= (uintptr_t)b.segment.base + b.segment.size);
+	assert_true(
+	    (uintptr_t)(b.workers[WORKERS - 1] + 1) <= (uintptr_t)b.segment.base + b.segment.size);
 	pinioni_board_destroy(&b);
 }
 
@@ -121,9 +122,9 @@ others_can_read_a_board_and_never_write_it(void **state)
 		(void)close(fd);
 	}
 	worker = (const struct board_worker *)(theirs.base +
-		     ((unsigned char *)b.workers - b.segment.base)) +
+		     ((unsigned char *)b.workers[0] - b.segment.base)) +
 	    (WORKERS - 1);
-	board_count(&b.workers[WORKERS - 1], COUNT_SENT, 7);
+	board_count(b.workers[WORKERS - 1], COUNT_SENT, 7);
 	assert_int_equal(board_read(worker, COUNT_SENT), 7);
 	assert_int_equal(((const struct segment_header *)theirs.base)->counts[0], WORKERS);
 	pinioni_segment_destroy(&theirs);
@@ -151,11 +152,11 @@ static void
 a_board_stays_for_those_who_have_it_mapped(void **state)
 {
 	struct board b = make();
-	size_t at = (size_t)((unsigned char *)b.workers - b.segment.base);
+	size_t at = (size_t)((unsigned char *)b.workers[0] - b.segment.base);
 	struct segment theirs;
 
 	(void)state;
-	board_count(b.workers, COUNT_FAILED, 3);
+	board_count(b.workers[0], COUNT_FAILED, 3);
 	assert_int_equal(pinioni_segment_attach(&theirs, b.segment.fd, SEGMENT_BOARD, true), 0);
 	pinioni_board_destroy(&b);
 	assert_int_equal(
@@ -187,7 +188,7 @@ a_board_that_cannot_be_made_leaves_nothing(void **state)
 	/* Room for the first of the two segments alone. */
 	tight = (struct rlimit){ .rlim_cur = (rlim_t)before + 1, .rlim_max = usual.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-	err = pinioni_board_create(&b, "pinion test", WORKERS);
+	err = pinioni_board_create(&b, "pinion test", WORKERS, 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
 	assert_int_equal(err, -EMFILE);
 	assert_null(b.segment.base);
@@ -216,7 +217,7 @@ static void
 a_reader_sees_a_counter_grow_and_disturbs_nobody(void **state)
 {
 	struct board b = make();
-	struct counting c = { .worker = &b.workers[1], .count = scaled(2000000) };
+	struct counting c = { .worker = b.workers[1], .count = scaled(2000000) };
 	uint64_t last = 0, wrong = 0;
 	pthread_t t;
 

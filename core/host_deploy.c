@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/host_deploy.c - an isolated deployment gets its processes, and ends them: core/host.h.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/door.h"
+#include "core/host_parts.h"
+
+enum {
+	LATE =
+	    3 /* times the limit: what runs has so long to end, as long when canceled, and it has to go */
+};
+
+extern char **environ;
+
+void
+pinioni_host_reap(struct host *h)
+{
+	if (h->spawned != 0 && waitpid(h->spawned, NULL, WNOHANG) != 0)
+		h->spawned = 0;
+}
+
+/* In a group of its own: what stops us by the terminal is ours to tell it. */
+int
+pinioni_host_spawn(const struct pinion_runtime *rt, const struct deployment *d, struct host *h)
+{
+	posix_spawnattr_t how;
+	char number[16];
+	char **words;
+	sigset_t none;
+	size_t count = 0;
+	int err;
+
+	while (d->host_command[count] != NULL)
+		count++;
+	words = calloc(count + 5, sizeof *words);
+	if (words == NULL)
+		return -ENOMEM;
+	memcpy(words, d->host_command, count * sizeof *words);
+	(void)snprintf(number, sizeof number, "%u", h->replica->number);
+	words[count] = (char *)(uintptr_t)rt->listen;
+	words[count + 1] = (char *)(uintptr_t)d->app;
+	words[count + 2] = (char *)(uintptr_t)d->name;
+	words[count + 3] = number;
+	(void)sigemptyset(&none);
+	(void)posix_spawnattr_init(&how);
+	(void)posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+	(void)posix_spawnattr_setsigmask(&how, &none);
+	err = -posix_spawnp(&h->spawned, words[0], NULL, &how, words, environ);
+	(void)posix_spawnattr_destroy(&how);
+	free(words);
+	return err;
+}
+
+/* ---- deploying -------------------------------------------------------------------------------- */
+
+struct worker *
+pinioni_host_place(struct pinion_runtime *rt, struct replica *r)
+{
+	for (unsigned i = 0; rt->hosts != NULL && i < runtime_host_count(rt); i++)
+		if (rt->hosts[i].state == HOST_FREE) {
+			rt->hosts[i].replica = r;
+			rt->hosts[i].state = HOST_WANTED;
+			return &rt->workers[rt->host_first + i];
+		}
+	return NULL;
+}
+
+/* Locked. 0: all serve; -EAGAIN: some do not yet. */
+static int
+look(struct pinion_runtime *rt, const struct deployment *d, char text[FAULT_TEXT])
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < d->own_count; i++) {
+		struct host *h = host_of(rt, d->own[i]);
+
+		pinioni_host_reap(h);
+		if (h->state == HOST_FAILED) {
+			(void)snprintf(text, FAULT_TEXT, "%s", h->text);
+			return h->err;
+		}
+		if (h->state == HOST_WANTED && h->spawned == 0) {
+			(void)snprintf(text, FAULT_TEXT,
+			    "the process of replica %u (%.100s) has ended and served nothing", i,
+			    d->host_command[0]);
+			return -ECHILD;
+		}
+		if (h->state != HOST_SERVING)
+			err = -EAGAIN;
+	}
+	return err;
+}
+
+int
+pinioni_hosts_start(struct pinion_runtime *rt, struct deployment *d, char text[FAULT_TEXT])
+{
+	int err = 0;
+
+	if (d->host_command == NULL)
+		return 0; /* they come when they come */
+	(void)pthread_mutex_lock(&rt->lock);
+	for (uint32_t i = 0; i < d->own_count && err == 0; i++) {
+		err = pinioni_host_spawn(rt, d, host_of(rt, d->own[i]));
+		if (err != 0)
+			(void)snprintf(text, FAULT_TEXT, "\"%.100s\" cannot be started: %s",
+			    d->host_command[0], strerror(-err));
+	}
+	while (err == 0 && (err = look(rt, d, text)) == -EAGAIN) {
+		pinioni_hosts_wait_a_little(rt);
+		err = 0;
+	}
+	(void)pthread_mutex_unlock(&rt->lock);
+	return err;
+}
+
+/* ---- ending ----------------------------------------------------------------------------------- */
+
+static void
+kill_it(const struct host *h)
+{
+	if (h->pidfd >= 0)
+		(void)syscall(
+		    SYS_pidfd_send_signal, h->pidfd, SIGKILL, NULL, 0); /* or it has ended */
+	else if (h->spawned != 0)
+		(void)kill(h->spawned, SIGKILL);
+}
+
+/* Locked. */
+static void
+tell_end(struct host *h)
+{
+	if (h->state == HOST_SERVING || h->state == HOST_COMING) {
+		h->state = HOST_LEAVING;
+		if (h->channel < 0 || pinioni_host_tell(h, CONTROL_END, 0) != 0)
+			kill_it(h); /* it cannot be told */
+	} else if (h->state == HOST_WANTED || h->state == HOST_FAILED) {
+		kill_it(h); /* one that was started, and has not come yet */
+	}
+	h->is_going = true;
+}
+
+/* Locked. */
+static bool
+has_gone(struct host *h)
+{
+	pinioni_host_reap(h);
+	return h->pidfd < 0 && h->spawned == 0 && h->state != HOST_DEAD && h->bereaved == NULL &&
+	    !h->stands && !h->is_changing;
+}
+
+static bool
+all_have_gone(struct pinion_runtime *rt, const struct deployment *d)
+{
+	bool all = true;
+
+	for (uint32_t i = 0; i < d->own_count; i++)
+		all = has_gone(host_of(rt, d->own[i])) && all;
+	return all;
+}
+
+void
+pinioni_hosts_end(struct pinion_runtime *rt, struct deployment *d, int64_t limit_ns)
+{
+	uint64_t start = clock_monotonic_ns();
+	bool is_late = false;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	for (uint32_t i = 0; i < d->own_count; i++)
+		tell_end(host_of(rt, d->own[i]));
+	pinioni_door_knock(rt->door);
+	/* As long as it takes there: what runs has so long to end, and as long when canceled. */
+	while (!all_have_gone(rt, d)) {
+		if (!is_late && clock_monotonic_ns() - start > LATE * (uint64_t)limit_ns) {
+			is_late = true;
+			for (uint32_t i = 0; i < d->own_count; i++)
+				kill_it(host_of(rt, d->own[i]));
+		}
+		pinioni_hosts_wait_a_little(rt);
+	}
+	for (uint32_t i = 0; i < d->own_count; i++)
+		*host_of(rt, d->own[i]) =
+		    (struct host){ .state = HOST_FREE, .channel = -1, .pidfd = -1 };
+	(void)pthread_mutex_unlock(&rt->lock);
+	if (is_late)
+		pinioni_runtime_log(
+		    rt, "%s: a process of it did not end in time, and was killed", d->name);
+}
