@@ -100,6 +100,14 @@ plan_hosts(const struct config *config, pinion_builder **builders, int *count, p
 	return err;
 }
 
+static void
+free_command(const char **words)
+{
+	for (size_t i = 3; words != NULL && words[i] != NULL; i++)
+		free((char *)(uintptr_t)words[i]);
+	free(words);
+}
+
 /* `pinion host` with the module and its pairs; the runtime adds what it is to serve. NULL: no memory. */
 static const char **
 host_command(const struct config_app *app)
@@ -115,18 +123,13 @@ host_command(const struct config_app *app)
 	for (size_t i = 0; i < app->pair_count; i++) {
 		char *pair;
 
-		if (asprintf(&pair, "%s=%s", app->pairs[i].key, app->pairs[i].value) >= 0)
-			words[count++] = pair;
+		if (asprintf(&pair, "%s=%s", app->pairs[i].key, app->pairs[i].value) < 0) {
+			free_command(words);
+			return NULL;
+		}
+		words[count++] = pair;
 	}
 	return words;
-}
-
-static void
-free_command(const char **words)
-{
-	for (size_t i = 3; words != NULL && words[i] != NULL; i++)
-		free((char *)(uintptr_t)words[i]);
-	free(words);
 }
 
 /* A name under which nobody but its own processes looks for it. */

@@ -381,7 +381,7 @@ pinioni_attached_leave(struct pinion_runtime *rt)
 		(void)pthread_mutex_unlock(&attach_lock);
 		return;
 	}
-	if (runtime_phase(rt) < RUNTIME_CANCELING)
+	if (rt->serving == NULL && runtime_phase(rt) < RUNTIME_CANCELING)
 		pinioni_attached_enter(
 		    rt, RUNTIME_CANCELING); /* who waits for a result is told so */
 	if (rt->serving != NULL)

@@ -28,6 +28,22 @@ share_of(const struct replica *r)
 	return d->rules.max_queued / count + (r->number < d->rules.max_queued % count);
 }
 
+/* Of what it takes and gives: another version of a module may have another of that name. FNV-1a. */
+static uint64_t
+shape_of(const struct method *m)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t numbers[] = { m->param_count, m->returns.kind, m->items.kind, m->result_size,
+		m->item_size };
+
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		hash = (hash ^ numbers[i]) * UINT64_C(1099511628211);
+	for (uint8_t i = 0; i < m->param_count; i++)
+		hash = (hash ^ ((uint64_t)m->params[i].kind << 32 | m->params[i].size)) *
+		    UINT64_C(1099511628211);
+	return hash;
+}
+
 int
 pinioni_brief_write(const struct replica *r, int *fd)
 {
@@ -46,6 +62,7 @@ pinioni_brief_write(const struct replica *r, int *fd)
 	pinioni_pack_number(&w, d->method_count);
 	for (size_t i = 0; i < d->method_count; i++) {
 		pinioni_pack_text(&w, d->methods[i].name, strlen(d->methods[i].name));
+		pinioni_pack_number(&w, shape_of(&d->methods[i]));
 		pinioni_pack_number(&w, d->batching[i].max_size);
 		pinioni_pack_number(&w, d->batching[i].max_running);
 		pinioni_pack_number(&w, (uint64_t)d->batching[i].wait_ns);
@@ -66,7 +83,8 @@ read_methods(struct unpacker *u, struct deployment *d)
 	for (size_t i = 0; !u->is_bad && i < d->method_count; i++) {
 		struct batching *b = &d->batching[i];
 
-		u->is_bad = strcmp(pinioni_unpack_text(u), d->methods[i].name) != 0;
+		u->is_bad = strcmp(pinioni_unpack_text(u), d->methods[i].name) != 0 ||
+		    pinioni_unpack_number(u) != shape_of(&d->methods[i]);
 		b->max_size = (uint32_t)pinioni_unpack_below(u, UINT32_MAX);
 		b->max_running = (uint32_t)pinioni_unpack_below(u, UINT32_MAX);
 		b->wait_ns = (int64_t)pinioni_unpack_below(u, INT64_MAX);

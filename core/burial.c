@@ -127,7 +127,7 @@ unmap(struct pinion_runtime *rt, struct retired *retired)
 	free(r);
 }
 
-/* False: no memory, or somebody still reads a result of it, or a host does not listen. */
+/* False: no memory, or somebody still reads a result of it. */
 static bool
 retire(pinion_port *port)
 {
@@ -142,11 +142,7 @@ retire(pinion_port *port)
 		return false;
 	*r = (struct retired_guest){ .retired = { .runtime = rt, .free = unmap }, .port = port };
 	(void)pthread_mutex_lock(&rt->lock);
-	if (!pinioni_hosts_forget(rt, port)) {
-		(void)pthread_mutex_unlock(&rt->lock);
-		free(r);
-		return false;
-	}
+	pinioni_hosts_forget(rt, port);
 	rt->port_count--;
 	/* relaxed: the number is free, for another, who takes it under the lock. Before the grace period begins, or it would not
 	 * cover those who find the port here. */
@@ -215,9 +211,6 @@ pinioni_guest_bury(pinion_port *port)
 bool
 pinioni_burial_turn(struct burial *b)
 {
-	/* From the first turn on: what is told is heard while we look here. */
-	if (b->stage != BURIAL_ENDS)
-		(void)pinioni_hosts_have_buried(b->port->runtime, b->port);
 	switch (b->stage) {
 	case BURIAL_LANES:
 		if (remove_lanes(b->port))

@@ -180,7 +180,7 @@ answer_port(struct client *c, struct pinion_runtime *rt, const struct control_me
 		return -EBADMSG; /* the one port of a host's worker */
 	err = make_port(c, rt, &m, asked->port.arena_bytes, is_workers);
 	if (err == 0 && is_workers)
-		err = pinioni_host_join(c, rt);
+		pinioni_host_join(c, rt);
 	return err == 0 || err == -EPIPE ? err : send_error(c, asked, err);
 }
 
@@ -239,7 +239,7 @@ take_close(struct client *c, const struct control_message *asked, pinion_port **
 {
 	pinion_port **at = find_port(c, asked->from);
 
-	if (at == NULL)
+	if (at == NULL || (c->host != NULL && *at == c->host->port))
 		return -EBADMSG;
 	*closed = *at;
 	/* relaxed: it only grows, and the door alone takes from it. */

@@ -239,8 +239,15 @@ send_settled(struct worker *w, struct pinion_request *r, const struct arrival *a
 static bool
 start_settled(struct worker *w, struct pinion_request *r, const struct arrival *a)
 {
-	if (r->replica->direct != w || !custody_has(w, r) ||
-	    !pinioni_record_settle_lone(&r->message, r->method, a))
+	uint8_t state;
+	bool is_settled;
+
+	if (r->replica->direct != w || !custody_has(w, r))
+		return false;
+	state = request_rewrite(w, r);
+	is_settled = pinioni_record_settle_lone(&r->message, r->method, a);
+	request_rewritten(r, state);
+	if (!is_settled)
 		return false;
 	r->is_plain = true;
 	worker_enqueue_any(w, r);
@@ -254,8 +261,12 @@ route_settled(struct worker *w, struct pinion_request *r, const struct arrival *
 {
 	bool is_first = reroute_begin(w);
 
-	if (a->kind != PINION_KIND_NONE)
+	if (a->kind != PINION_KIND_NONE) {
+		uint8_t state = request_rewrite(w, r);
+
 		pinioni_record_settle(w, &r->message, r->method, a);
+		request_rewritten(r, state);
+	}
 	if (r->message.refs == 0)
 		pinioni_request_route(r);
 	else

@@ -40,7 +40,7 @@
 #define CONTROL_MAGIC UINT64_C(0x01016e6f696e6970) /* "pinion", 1, 1 */
 
 enum {
-	CONTROL_VERSION = 1,
+	CONTROL_VERSION = 2,
 	CONTROL_TEXT = 240
 };
 

@@ -130,6 +130,28 @@ custody_leave(struct worker *w, const struct pinion_request *r, unsigned trail, 
 	e->worker = worker;
 }
 
+/* Around changes of its message: whoever reads this when we have died finds it as it was. The state that it had. */
+static inline uint8_t
+request_rewrite(const struct worker *w, struct pinion_request *r)
+{
+	uint8_t state = r->state;
+
+	if (w->journal == NULL)
+		return state;
+	r->before = r->message;
+	request_stored();
+	r->state = REQUEST_REWRITTEN;
+	request_stored();
+	return state;
+}
+
+static inline void
+request_rewritten(struct pinion_request *r, uint8_t state)
+{
+	request_stored();
+	r->state = state;
+}
+
 /* Before it is sent: whoever reads this when we have died finds out whether it was. */
 static inline void
 request_mark_sent(struct worker *w, struct pinion_request *r, unsigned to, enum request_state state)

@@ -363,7 +363,7 @@ add_deployment(struct pinion_runtime *rt, struct deployment *d)
 	if (err == 0) {
 		rt->registry.deployment_count++;
 		registry_publish(&rt->registry, d);
-		err = pinioni_hosts_tell_deployed(rt);
+		pinioni_hosts_tell_deployed(rt);
 	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	return err;

@@ -310,7 +310,8 @@ show_out_floods(struct door *d)
 		struct client *c = &d->clients[i];
 		const pinion_port *p = c->channel < 0 ? NULL : c->ports;
 
-		while (p != NULL && counts[p->index] <= CLIENT_REQUESTS * d->runtime->slots)
+		while (p != NULL &&
+		    (p->is_trusted || counts[p->index] <= CLIENT_REQUESTS * d->runtime->slots))
 			p = p->next;
 		if (p == NULL)
 			continue;

@@ -124,7 +124,7 @@ refuse(struct worker *w, const struct message *m, pinion_port *port)
 		pinioni_request_refuse(w, port, m);
 	/* relaxed: a number; what follows from it comes later in any case. The first since the door has looked knocks. */
 	if (w->runtime->serving != NULL)
-		pinioni_serve_refused(w->runtime, port->index);
+		pinioni_serve_refused(w->runtime, port);
 	else if (atomic_fetch_add_explicit(&port->violations, 1, memory_order_relaxed) == 0)
 		pinioni_door_knock(w->runtime->door);
 }

@@ -47,17 +47,24 @@ struct host {
 	bool stands,
 	    is_changing; /* somebody looks after its lanes; the letter that says so, or no more, is under way */
 	bool has_served;
-	bool is_ended;            /* as it was told */
-	bool is_asked_for;        /* a process wants it, and will ask again */
-	bool is_going;            /* its deployment ends */
-	uint32_t crashes;         /* in a row: without an answer in between */
-	uint64_t started;         /* requests there, before this process */
-	uint64_t restart_at;      /* ns; 0: not */
+	bool has_left;                  /* its worker runs no more, although the process may */
+	bool is_ended;                  /* as it was told, or wanted */
+	uint64_t asked_until;           /* ns: a process wants it, and will ask again */
+	bool is_going;                  /* its deployment ends */
+	uint32_t crashes;               /* in a row: without an answer in between */
+	uint64_t started;               /* requests there, before this process */
+	uint64_t served_at, restart_at; /* ns; 0: not */
+	int dying; /* the pidfd of one that is not to be heard any more; -1: there is none */
+	struct unsaid *unsaid; /* core/hosts.c */
+	uint32_t unsaid_count;
+	char said[FAULT_TEXT];    /* for the log, which is not called under the lock */
 	uint64_t asked, answered; /* COUNT */
 	uint32_t left;
 	int32_t err; /* FAILED */
 	char text[FAULT_TEXT];
 };
+
+#define HOST_NONE ((struct host){ .channel = -1, .pidfd = -1, .dying = -1 })
 
 /* For so many as the runtime has room for. -ENOMEM. */
 int pinioni_hosts_make(struct pinion_runtime *rt) __attribute__((warn_unused_result));
@@ -67,8 +74,8 @@ void pinioni_hosts_free(struct pinion_runtime *rt);
 
 /* A worker for one more replica of an isolated deployment; NULL: there is none left. Locked. */
 struct worker *pinioni_host_place(struct pinion_runtime *rt, struct replica *r);
-/* All hosts know the deployments that there are. -EAGAIN: one does not listen. Locked. */
-int pinioni_hosts_tell_deployed(struct pinion_runtime *rt) __attribute__((warn_unused_result));
+/* All hosts know the deployments that there are. Locked. */
+void pinioni_hosts_tell_deployed(struct pinion_runtime *rt);
 /* Its processes are started; returns when all its replicas have had init, or one could not. 0, or why not. Not locked. */
 int pinioni_hosts_start(struct pinion_runtime *rt, struct deployment *d, char text[FAULT_TEXT])
     __attribute__((warn_unused_result));
@@ -77,27 +84,27 @@ void pinioni_hosts_end(struct pinion_runtime *rt, struct deployment *d, int64_t 
 /* What hosts have under way; UINT32_MAX: not all have said so yet. Not locked. */
 uint32_t pinioni_hosts_left(struct pinion_runtime *rt);
 void pinioni_hosts_cancel(struct pinion_runtime *rt);
+/* Those that have something under way, or do not say, are killed. Not locked. */
+void pinioni_hosts_end_silent(struct pinion_runtime *rt);
 
 /* ---- ports ------------------------------------------------------------------------------------ */
 
-/* Before it can be found. -EAGAIN: one does not listen. Locked. */
-int pinioni_hosts_announce(struct pinion_runtime *rt, pinion_port *port)
-    __attribute__((warn_unused_result));
+/* Before it can be found. Locked. */
+void pinioni_hosts_announce(struct pinion_runtime *rt, pinion_port *port);
 /* Nobody finds it any more. Locked. */
 void pinioni_hosts_bury(struct pinion_runtime *rt, pinion_port *port);
 /* A turn of its burial. True: nothing of it is left in any host. Not locked. */
 bool pinioni_hosts_have_buried(struct pinion_runtime *rt, pinion_port *port);
-/* Its number will be another's. True: all hosts were told. Locked. */
-bool pinioni_hosts_forget(struct pinion_runtime *rt, pinion_port *port);
+/* Its number will be another's. Locked. */
+void pinioni_hosts_forget(struct pinion_runtime *rt, pinion_port *port);
 
 /* ---- what the door hears ---------------------------------------------------------------------- */
 
 /* Of a HOST: 0, and m is its answer, with descriptors; else why not, in text. */
 int pinioni_host_claim(struct client *c, struct pinion_runtime *rt, struct control_message *m,
     int descriptors[3], char text[CONTROL_TEXT]) __attribute__((warn_unused_result));
-/* It has its worker's port, and hears of all others from now on. Before the answer: not 0, it is shown out. */
-int pinioni_host_join(struct client *c, struct pinion_runtime *rt)
-    __attribute__((warn_unused_result));
+/* It has its worker's port, and hears of all others from now on. */
+void pinioni_host_join(struct client *c, struct pinion_runtime *rt);
 /* What a host says by itself. -EBADMSG: it makes no sense. */
 int pinioni_host_said(struct client *c, struct pinion_runtime *rt, const struct control_message *m)
     __attribute__((warn_unused_result));

@@ -3,9 +3,11 @@
  * core/host_death.c - a host that has died: what it had is seen to, and it is started again, or not: core/host.h.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/host_parts.h"
 
@@ -13,6 +15,7 @@ enum {
 	TURN_MS = 1, /* while one that has ended is seen to */
 	CRASHES_MAX =
 	    6, /* in a row, none of which has answered anything, before it is not started again */
+	STEADY_MS = 10000, /* that one has served is an answer */
 	BACKOFF_MS = 10, /* before the second restart in a row; twice as long before each further */
 };
 
@@ -21,8 +24,13 @@ enum {
 static void
 begin_inheritance(struct pinion_runtime *rt, struct host *h)
 {
-	struct inheritance *n = pinioni_lines_take(sizeof *n);
+	struct pollfd ends = { .fd = h->dying, .events = POLLIN };
+	struct inheritance *n;
 
+	/* The kernel says that it runs no more; or it has said so itself. */
+	if (!h->has_left && h->dying >= 0 && poll(&ends, 1, 0) != 1)
+		return;
+	n = pinioni_lines_take(sizeof *n);
 	if (n == NULL)
 		return; /* tried again */
 	n->runtime = rt;
@@ -72,8 +80,12 @@ decide(struct pinion_runtime *rt, struct host *h)
 {
 	uint64_t now = clock_monotonic_ns();
 
-	if (h->is_ended) {
-		host_enter(rt, h, HOST_WANTED);
+	const struct deployment *d = h->replica->deployment;
+
+	if (h->is_ended && !h->is_going && d->host_command != NULL)
+		h->restart_at = now;
+	if (h->is_ended || d->host_command == NULL) {
+		host_enter(rt, h, !h->has_served && h->err != 0 ? HOST_FAILED : HOST_WANTED);
 		return;
 	}
 	if (!h->has_served && h->err != 0) {
@@ -86,12 +98,12 @@ decide(struct pinion_runtime *rt, struct host *h)
 		(void)snprintf(h->text, sizeof h->text,
 		    "%.80s failed: the process of its replica %u has ended %u times and answered nothing",
 		    h->replica->deployment->name, h->replica->number, h->crashes);
-		pinioni_runtime_log(rt, "%s: it is not started again", h->text);
+		(void)snprintf(h->said, sizeof h->said, "%.200s: it is not started again", h->text);
+
 		host_enter(rt, h, HOST_FAILED);
 		return;
 	}
-	if (h->replica->deployment->host_command != NULL)
-		h->restart_at = now + backoff_ns(h->crashes);
+	h->restart_at = now + backoff_ns(h->crashes);
 	host_enter(rt, h, HOST_WANTED);
 }
 
@@ -112,12 +124,16 @@ end_inheritance(struct pinion_runtime *rt, struct host *h)
 	struct inheritance *n = h->inheritance;
 
 	if (!h->is_ended && h->has_served)
-		pinioni_runtime_log(rt,
-		    "%s: the process of replica %u has ended; %u of its calls had started and failed, "
+		(void)snprintf(h->said, sizeof h->said,
+		    "%.80s: the process of replica %u has ended; %u of its calls had started and failed, "
 		    "%u had not and go on",
 		    h->replica->deployment->name, h->replica->number, n->failed, n->redirected);
-	if (has_answered(rt, h, n->failed))
+	if (has_answered(rt, h, n->failed) ||
+	    clock_monotonic_ns() - h->served_at > STEADY_MS * UINT64_C(1000000))
 		h->crashes = 0;
+	if (h->dying >= 0)
+		(void)close(h->dying); /* nothing could be done about it */
+	h->dying = -1;
 	pinioni_journal_destroy(&h->journal);
 	free(n);
 	h->inheritance = NULL;
@@ -140,7 +156,7 @@ sibling_serves(const struct pinion_runtime *rt, const struct deployment *d)
 static bool
 is_expected(const struct host *h)
 {
-	return h->spawned != 0 || h->is_asked_for;
+	return h->spawned != 0 || clock_monotonic_ns() < h->asked_until;
 }
 
 /* Whether somebody is to take what comes for it. */
@@ -149,9 +165,11 @@ is_to_stand(const struct pinion_runtime *rt, const struct host *h)
 {
 	const struct deployment *d;
 
-	if (h->replica == NULL || h->is_going || h->pidfd >= 0 || is_expected(h) ||
+	if (h->replica == NULL || h->pidfd >= 0 || is_expected(h) ||
 	    (h->state != HOST_WANTED && h->state != HOST_FAILED))
 		return false;
+	if (h->is_going)
+		return !pinioni_host_lanes_are_empty(rt, h);
 	d = h->replica->deployment;
 	if (h->state == HOST_FAILED || runtime_phase(rt) != RUNTIME_RUNNING)
 		return true;
@@ -160,6 +178,20 @@ is_to_stand(const struct pinion_runtime *rt, const struct host *h)
 	/* One that is started again takes it: soon, unless it was not the first time. */
 	return d->host_command == NULL ||
 	    (d->rules.routing != ROUTE_BY_KEY && sibling_serves(rt, d));
+}
+
+bool
+pinioni_host_lanes_are_empty(const struct pinion_runtime *rt, const struct host *h)
+{
+	for (unsigned i = 0; i < PORTS_MAX; i++) {
+		const pinion_port *port = runtime_port(rt, i);
+
+		if (port != NULL &&
+		    !lane_is_taken(
+			&port->lanes, rt->host_first + host_number(rt, h), rt->lane_cells - 1))
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -182,7 +214,8 @@ restart(struct pinion_runtime *rt, struct host *h)
 	if (err == 0)
 		return;
 	h->spawned = 0;
-	pinioni_runtime_log(rt, "%s: the process of replica %u cannot be started again: %s",
+	(void)snprintf(h->said, sizeof h->said,
+	    "%.80s: the process of replica %u cannot be started again: %s",
 	    h->replica->deployment->name, h->replica->number, strerror(-err));
 	h->is_ended = false;
 	decide(rt, h);
@@ -192,7 +225,7 @@ restart(struct pinion_runtime *rt, struct host *h)
 static bool
 host_turn(struct pinion_runtime *rt, struct host *h)
 {
-	bool stands;
+	bool stands, again = false;
 
 	if (h->state == HOST_DEAD && h->inheritance == NULL)
 		begin_inheritance(rt, h);
@@ -200,6 +233,8 @@ host_turn(struct pinion_runtime *rt, struct host *h)
 		end_inheritance(rt, h);
 	if (h->inheritance == NULL && h->state != HOST_DEAD)
 		bury_ports(rt, h);
+	if (pinioni_host_say_rest(h))
+		again = true;
 	if (h->is_changing && control_is_done(&h->standing.letter)) {
 		h->is_changing = false;
 		host_enter(rt, h, h->state);
@@ -214,8 +249,24 @@ host_turn(struct pinion_runtime *rt, struct host *h)
 		h->restart_at = 0;
 		restart(rt, h);
 	}
-	return h->state == HOST_DEAD || h->bereaved != NULL || h->is_changing ||
-	    h->restart_at != 0 || (h->pidfd < 0 && is_expected(h));
+	return again || h->state == HOST_DEAD || h->is_going || h->bereaved != NULL ||
+	    h->is_changing || h->restart_at != 0 || (h->pidfd < 0 && is_expected(h));
+}
+
+/* The user's function may ask us something. */
+static void
+log_all(struct pinion_runtime *rt)
+{
+	for (unsigned i = 0; i < runtime_host_count(rt); i++) {
+		char said[FAULT_TEXT];
+
+		(void)pthread_mutex_lock(&rt->lock);
+		memcpy(said, rt->hosts[i].said, sizeof said);
+		rt->hosts[i].said[0] = '\0';
+		(void)pthread_mutex_unlock(&rt->lock);
+		if (said[0] != '\0')
+			pinioni_runtime_log(rt, "%s", said);
+	}
 }
 
 int
@@ -230,5 +281,6 @@ pinioni_hosts_turn(struct pinion_runtime *rt)
 		if (rt->hosts[i].state != HOST_FREE)
 			again |= host_turn(rt, &rt->hosts[i]);
 	(void)pthread_mutex_unlock(&rt->lock);
+	log_all(rt);
 	return again ? TURN_MS : -1;
 }

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,11 +74,17 @@ pinioni_host_place(struct pinion_runtime *rt, struct replica *r)
 	return NULL;
 }
 
-/* Locked. 0: all serve; -EAGAIN: some do not yet. */
-static int
-look(struct pinion_runtime *rt, const struct deployment *d, char text[FAULT_TEXT])
+enum progress {
+	PROGRESS_DONE,   /* all serve */
+	PROGRESS_WAITS,  /* some do not yet */
+	PROGRESS_FAILED, /* one cannot */
+};
+
+/* Locked. */
+static enum progress
+look(struct pinion_runtime *rt, const struct deployment *d, char text[FAULT_TEXT], int *err)
 {
-	int err = 0;
+	enum progress progress = PROGRESS_DONE;
 
 	for (uint32_t i = 0; i < d->own_count; i++) {
 		struct host *h = host_of(rt, d->own[i]);
@@ -87,18 +92,20 @@ look(struct pinion_runtime *rt, const struct deployment *d, char text[FAULT_TEXT
 		pinioni_host_reap(h);
 		if (h->state == HOST_FAILED) {
 			(void)snprintf(text, FAULT_TEXT, "%s", h->text);
-			return h->err;
+			*err = h->err;
+			return PROGRESS_FAILED;
 		}
 		if (h->state == HOST_WANTED && h->spawned == 0) {
 			(void)snprintf(text, FAULT_TEXT,
 			    "the process of replica %u (%.100s) has ended and served nothing", i,
 			    d->host_command[0]);
-			return -ECHILD;
+			*err = -ECHILD;
+			return PROGRESS_FAILED;
 		}
 		if (h->state != HOST_SERVING)
-			err = -EAGAIN;
+			progress = PROGRESS_WAITS;
 	}
-	return err;
+	return progress;
 }
 
 int
@@ -115,25 +122,13 @@ pinioni_hosts_start(struct pinion_runtime *rt, struct deployment *d, char text[F
 			(void)snprintf(text, FAULT_TEXT, "\"%.100s\" cannot be started: %s",
 			    d->host_command[0], strerror(-err));
 	}
-	while (err == 0 && (err = look(rt, d, text)) == -EAGAIN) {
+	while (err == 0 && look(rt, d, text, &err) == PROGRESS_WAITS)
 		pinioni_hosts_wait_a_little(rt);
-		err = 0;
-	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	return err;
 }
 
 /* ---- ending ----------------------------------------------------------------------------------- */
-
-static void
-kill_it(const struct host *h)
-{
-	if (h->pidfd >= 0)
-		(void)syscall(
-		    SYS_pidfd_send_signal, h->pidfd, SIGKILL, NULL, 0); /* or it has ended */
-	else if (h->spawned != 0)
-		(void)kill(h->spawned, SIGKILL);
-}
 
 /* Locked. */
 static void
@@ -141,21 +136,22 @@ tell_end(struct host *h)
 {
 	if (h->state == HOST_SERVING || h->state == HOST_COMING) {
 		h->state = HOST_LEAVING;
-		if (h->channel < 0 || pinioni_host_tell(h, CONTROL_END, 0) != 0)
-			kill_it(h); /* it cannot be told */
+		if (h->channel < 0)
+			pinioni_host_kill(h); /* it cannot be told */
+		pinioni_host_tell(h, CONTROL_END, 0);
 	} else if (h->state == HOST_WANTED || h->state == HOST_FAILED) {
-		kill_it(h); /* one that was started, and has not come yet */
+		pinioni_host_kill(h); /* one that was started, and has not come yet */
 	}
 	h->is_going = true;
 }
 
 /* Locked. */
 static bool
-has_gone(struct host *h)
+has_gone(const struct pinion_runtime *rt, struct host *h)
 {
 	pinioni_host_reap(h);
 	return h->pidfd < 0 && h->spawned == 0 && h->state != HOST_DEAD && h->bereaved == NULL &&
-	    !h->stands && !h->is_changing;
+	    !h->stands && !h->is_changing && pinioni_host_lanes_are_empty(rt, h);
 }
 
 static bool
@@ -164,7 +160,7 @@ all_have_gone(struct pinion_runtime *rt, const struct deployment *d)
 	bool all = true;
 
 	for (uint32_t i = 0; i < d->own_count; i++)
-		all = has_gone(host_of(rt, d->own[i])) && all;
+		all = has_gone(rt, host_of(rt, d->own[i])) && all;
 	return all;
 }
 
@@ -180,16 +176,15 @@ pinioni_hosts_end(struct pinion_runtime *rt, struct deployment *d, int64_t limit
 	pinioni_door_knock(rt->door);
 	/* As long as it takes there: what runs has so long to end, and as long when canceled. */
 	while (!all_have_gone(rt, d)) {
-		if (!is_late && clock_monotonic_ns() - start > LATE * (uint64_t)limit_ns) {
+		if (clock_monotonic_ns() - start > LATE * (uint64_t)limit_ns) {
 			is_late = true;
 			for (uint32_t i = 0; i < d->own_count; i++)
-				kill_it(host_of(rt, d->own[i]));
+				pinioni_host_kill(host_of(rt, d->own[i]));
 		}
 		pinioni_hosts_wait_a_little(rt);
 	}
 	for (uint32_t i = 0; i < d->own_count; i++)
-		*host_of(rt, d->own[i]) =
-		    (struct host){ .state = HOST_FREE, .channel = -1, .pidfd = -1 };
+		*host_of(rt, d->own[i]) = HOST_NONE;
 	(void)pthread_mutex_unlock(&rt->lock);
 	if (is_late)
 		pinioni_runtime_log(

@@ -3,6 +3,7 @@
  * core/host_door.c - hosts that come, what they say, and that one has gone: core/host.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,10 @@
 #include "core/brief.h"
 #include "core/door.h"
 #include "core/host_parts.h"
+
+enum {
+	ASKED_MS = 200 /* after which one that asked has given up */
+};
 
 /* ---- coming ----------------------------------------------------------------------------------- */
 
@@ -25,30 +30,42 @@ read_names(const char text[CONTROL_TEXT], const char **app, const char **deploym
 	    memchr(*deployment, '\0', CONTROL_TEXT - length - 1) != NULL;
 }
 
+static bool
+is_free(const struct host *h, const struct replica *r)
+{
+	return h->state == HOST_WANTED && h->replica == r && h->pidfd < 0 && !h->is_going;
+}
+
+/* Why none of it is to be had. */
+static const char *
+why_not(const struct pinion_runtime *rt, const struct deployment *d)
+{
+	for (uint32_t i = 0; i < d->own_count; i++)
+		if (host_of(rt, d->own[i])->state == HOST_FAILED)
+			return "has failed";
+	return "has all its processes";
+}
+
 static struct host *
 find_wanted(struct pinion_runtime *rt, const char *app, const char *deployment, uint32_t number,
     char text[CONTROL_TEXT])
 {
-	bool is_there = false, is_isolated = false;
+	const char *why = "does not run there";
 
 	for (unsigned i = 0; i < rt->registry.deployment_count; i++) {
 		const struct deployment *d = registry_deployment(&rt->registry, i);
 
 		if (strcmp(d->app, app) != 0 || strcmp(d->name, deployment) != 0)
 			continue;
-		is_there = true;
-		is_isolated = is_isolated || d->rules.isolation == ISOLATION_PROCESS;
-		for (uint32_t k = 0; d->rules.isolation == ISOLATION_PROCESS && k < d->own_count;
-		     k++)
+		why = deployment_is_isolated(d)
+		    ? why_not(rt, d)
+		    : "is not isolated: it runs in the process that runs the rest";
+		for (uint32_t k = 0; deployment_is_isolated(d) && k < d->own_count; k++)
 			if ((number == UINT32_MAX || number == k) &&
-			    host_of(rt, d->own[k])->state == HOST_WANTED &&
-			    host_of(rt, d->own[k])->replica == d->own[k])
+			    is_free(host_of(rt, d->own[k]), d->own[k]))
 				return host_of(rt, d->own[k]);
 	}
-	(void)snprintf(text, CONTROL_TEXT, "%.60s of \"%.60s\" %s", deployment, app,
-	    !is_there          ? "does not run there"
-		: !is_isolated ? "is not isolated: it runs in the process that runs the rest"
-			       : "has all its processes");
+	(void)snprintf(text, CONTROL_TEXT, "%.60s of \"%.60s\" %s", deployment, app, why);
 	return NULL;
 }
 
@@ -58,9 +75,10 @@ prepare(struct pinion_runtime *rt, struct host *h, int descriptors[3])
 {
 	int err;
 
-	h->is_asked_for = true;
-	if (h->stands || h->is_changing)
+	if (h->stands || h->is_changing) {
+		h->asked_until = clock_monotonic_ns() + ASKED_MS * UINT64_C(1000000);
 		return -EAGAIN; /* core/serve.c asks again */
+	}
 	err = pinioni_journal_create(&h->journal);
 	if (err != 0)
 		return err;
@@ -92,7 +110,8 @@ pinioni_host_claim(struct client *c, struct pinion_runtime *rt, struct control_m
 	if (err == 0) {
 		h->known = m->from;
 		h->pidfd = c->peer.pidfd;
-		h->is_asked_for = false;
+		h->asked_until = 0;
+		h->has_left = false;
 		c->host = h;
 		host_enter(rt, h, HOST_COMING);
 		m->host = (struct control_host){ .number = h->replica->number,
@@ -106,37 +125,33 @@ pinioni_host_claim(struct client *c, struct pinion_runtime *rt, struct control_m
 }
 
 /* All that is there, and what still goes. */
-static int
+static void
 tell_of_all(struct pinion_runtime *rt, struct host *h)
 {
-	int err = pinioni_host_tell_deployed(rt, h);
-
-	for (unsigned i = 0; i < PORTS_MAX && err == 0; i++) {
+	pinioni_host_tell_deployed(rt, h);
+	for (unsigned i = 0; i < PORTS_MAX; i++) {
 		pinion_port *port = runtime_port(rt, i);
 		pinion_port *gone = (pinion_port *)(uintptr_t)runtime_buried(rt, i);
 
 		if (port != NULL && port->of_host != h)
-			err = pinioni_host_tell_of(rt, h, port);
+			pinioni_host_tell_of(rt, h, port);
 		if (port == NULL && gone != NULL) {
 			gone->known_to |= host_bit(rt, h);
 			gone->to_hear |= host_bit(rt, h);
-			err = pinioni_host_tell(h, CONTROL_BURY, i);
+			pinioni_host_tell(h, CONTROL_BURY, i);
 		}
 	}
-	return err;
 }
 
-int
+void
 pinioni_host_join(struct client *c, struct pinion_runtime *rt)
 {
-	int err;
-
 	(void)pthread_mutex_lock(&rt->lock);
 	c->host->channel = c->channel;
 	c->host->port = c->ports; /* the latest */
-	err = tell_of_all(rt, c->host);
+	tell_of_all(rt, c->host);
 	(void)pthread_mutex_unlock(&rt->lock);
-	return err;
+	pinioni_door_knock(rt->door);
 }
 
 /* ---- what it says ----------------------------------------------------------------------------- */
@@ -155,7 +170,7 @@ take_ready(struct pinion_runtime *rt, struct host *h, const struct control_messa
 {
 	struct deployment *d;
 
-	if (h->state != HOST_COMING)
+	if (h->state != HOST_COMING || m->err > 0)
 		return h->state == HOST_LEAVING ? 0 : -EBADMSG;
 	d = (struct deployment *)(uintptr_t)h->replica->deployment;
 	if (m->err != 0) {
@@ -166,6 +181,7 @@ take_ready(struct pinion_runtime *rt, struct host *h, const struct control_messa
 		return 0;
 	}
 	h->has_served = true;
+	h->served_at = clock_monotonic_ns();
 
 	host_enter(rt, h, HOST_SERVING);
 	if (all_serve(rt, d))
@@ -184,10 +200,11 @@ find_port(struct pinion_runtime *rt, uint32_t number)
 static int
 take_of_port(struct pinion_runtime *rt, struct host *h, const struct control_message *m)
 {
-	pinion_port *port = find_port(rt, m->from);
+	pinion_port *port;
 
 	if (m->from >= PORTS_MAX)
 		return -EBADMSG;
+	port = find_port(rt, m->from);
 	if (port == NULL)
 		return 0;
 	if (m->kind == CONTROL_BURIED)
@@ -210,9 +227,8 @@ said_locked(struct pinion_runtime *rt, struct host *h, const struct control_mess
 	case CONTROL_READY:
 		return take_ready(rt, h, m);
 	case CONTROL_ENDED:
-		if (h->state != HOST_LEAVING)
-			return -EBADMSG;
-		host_enter(rt, h, HOST_WANTED);
+		h->has_left = true;
+		host_enter(rt, h, HOST_LEAVING);
 		return 0;
 	case CONTROL_COUNT:
 		h->left = m->from;
@@ -259,7 +275,12 @@ pinioni_host_gone(struct client *c, struct pinion_runtime *rt)
 		return;
 	(void)pthread_mutex_lock(&rt->lock);
 	c->host = NULL;
+	if (!h->has_left)
+		pinioni_host_kill(
+		    h); /* it may only have been cut off: what it has is another's from now on */
+	h->dying = fcntl(h->pidfd, F_DUPFD_CLOEXEC, 0);
 	h->channel = h->pidfd = -1;
+	pinioni_host_unsay(h);
 	pinioni_host_leave_out(rt, h);
 	pinioni_host_reap(h);
 	take_ports(c, h);
@@ -268,7 +289,7 @@ pinioni_host_gone(struct client *c, struct pinion_runtime *rt)
 		(void)snprintf(h->text, sizeof h->text, "the process of replica %u has ended",
 		    h->replica->number);
 	}
-	h->is_ended = h->state == HOST_WANTED || h->state == HOST_LEAVING; /* as it was told */
+	h->is_ended = h->state == HOST_LEAVING;
 	host_enter(rt, h, HOST_DEAD);
 	(void)pthread_mutex_unlock(&rt->lock);
 	pinioni_door_knock(rt->door);

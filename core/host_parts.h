@@ -35,20 +35,24 @@ host_enter(struct pinion_runtime *rt, struct host *h, enum host_state state)
 	(void)pthread_cond_broadcast(&rt->hosts_cond);
 }
 
-/* To one; all locked. -EAGAIN: it does not listen; -EPIPE: it has ended. */
-int pinioni_host_tell(const struct host *h, enum control_kind kind, uint32_t from)
-    __attribute__((warn_unused_result));
-int pinioni_host_tell_deployed(struct pinion_runtime *rt, struct host *h)
-    __attribute__((warn_unused_result));
-int pinioni_host_tell_of(const struct pinion_runtime *rt, struct host *h, pinion_port *port)
-    __attribute__((warn_unused_result));
-/* Nobody waits for what it would say any more. */
+/* To one; all locked. What it does not read now it is told later. */
+void pinioni_host_tell(struct host *h, enum control_kind kind, uint32_t from);
+void pinioni_host_tell_deployed(struct pinion_runtime *rt, struct host *h);
+void pinioni_host_tell_of(const struct pinion_runtime *rt, struct host *h, pinion_port *port);
+/* True: there is more. */
+bool pinioni_host_say_rest(struct host *h);
+/* It will not read it. */
+void pinioni_host_unsay(struct host *h);
+void pinioni_host_kill(const struct host *h);
+/* Nobody waits for what it would say any more; but for what lies in its lanes. */
 void pinioni_host_leave_out(struct pinion_runtime *rt, const struct host *h);
 /* The process that was started for it, if it has ended, is waited for. */
 void pinioni_host_reap(struct host *h);
 /* A process is started for it. 0 or -errno. */
 int pinioni_host_spawn(const struct pinion_runtime *rt, const struct deployment *d, struct host *h)
     __attribute__((warn_unused_result));
+/* What was sent to its worker has been taken, by whomever. */
+bool pinioni_host_lanes_are_empty(const struct pinion_runtime *rt, const struct host *h);
 /* Until one of them changes, or a little later. */
 void pinioni_hosts_wait_a_little(struct pinion_runtime *rt);
 

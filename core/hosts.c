@@ -3,14 +3,18 @@
  * core/hosts.c - what hosts are told: of deployments and ports, and asked: core/host.h.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/catalog.h"
 #include "core/host_parts.h"
 
 enum {
-	LOOK_MS = 10 /* between two looks whether a process that was started has ended */
+	UNSAID_MAX = 8192, /* messages that a host has not read, before it is ended */
+	LOOK_MS = 10       /* between two looks whether a process that was started has ended */
 };
 
 int
@@ -24,7 +28,7 @@ pinioni_hosts_make(struct pinion_runtime *rt)
 	if (rt->hosts == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < count; i++)
-		rt->hosts[i].channel = rt->hosts[i].pidfd = -1;
+		rt->hosts[i] = HOST_NONE;
 	return 0;
 }
 
@@ -36,124 +40,188 @@ pinioni_hosts_free(struct pinion_runtime *rt)
 
 /* ---- telling ---------------------------------------------------------------------------------- */
 
-static int
-tell(const struct host *h, struct control_message m, const int *descriptors, unsigned count)
+/* What it has not read yet, in order: a host may be stopped, and others do not wait for it. */
+struct unsaid {
+	struct unsaid *next;
+	struct control_message m;
+	int descriptors[2];
+	unsigned count;
+};
+
+void
+pinioni_host_kill(const struct host *h)
 {
-	return pinioni_control_send(h->channel, &m, descriptors, count);
+	if (h->pidfd >= 0)
+		(void)syscall(
+		    SYS_pidfd_send_signal, h->pidfd, SIGKILL, NULL, 0); /* or it has ended */
+	else if (h->spawned != 0)
+		(void)kill(h->spawned, SIGKILL);
 }
 
-int
-pinioni_host_tell(const struct host *h, enum control_kind kind, uint32_t from)
+static void
+free_unsaid(struct unsaid *u)
+{
+	for (unsigned i = 0; i < u->count; i++)
+		(void)close(u->descriptors[i]); /* nothing could be done about it */
+	free(u);
+}
+
+void
+pinioni_host_unsay(struct host *h)
+{
+	for (struct unsaid *u = h->unsaid, *next; u != NULL; u = next) {
+		next = u->next;
+		free_unsaid(u);
+	}
+	h->unsaid = NULL;
+	h->unsaid_count = 0;
+}
+
+static bool
+keep(struct host *h, const struct control_message *m, const int *descriptors, unsigned count)
+{
+	struct unsaid *u = h->unsaid_count == UNSAID_MAX ? NULL : calloc(1, sizeof *u);
+	struct unsaid **end = &h->unsaid;
+
+	if (u == NULL)
+		return false;
+	u->m = *m;
+	for (; u->count < count; u->count++) {
+		u->descriptors[u->count] = fcntl(descriptors[u->count], F_DUPFD_CLOEXEC, 0);
+		if (u->descriptors[u->count] < 0) {
+			free_unsaid(u);
+			return false;
+		}
+	}
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = u;
+	h->unsaid_count++;
+	return true;
+}
+
+/* One that has ended is told nothing; that it has is heard elsewhere. One that would miss something is ended: it would wait for
+ * what never comes. */
+static void
+say(struct host *h, const struct control_message *m, const int *descriptors, unsigned count)
+{
+	struct control_message copy = *m;
+	int err = -EAGAIN;
+
+	if (h->channel < 0)
+		return;
+	if (h->unsaid == NULL)
+		err = pinioni_control_send(h->channel, &copy, descriptors, count);
+	if (err == 0 || err == -EPIPE)
+		return;
+	if (!keep(h, m, descriptors, count))
+		pinioni_host_kill(h);
+}
+
+bool
+pinioni_host_say_rest(struct host *h)
+{
+	while (h->unsaid != NULL && h->channel >= 0) {
+		struct unsaid *u = h->unsaid;
+
+		if (pinioni_control_send(h->channel, &u->m, u->descriptors, u->count) == -EAGAIN)
+			break;
+		h->unsaid = u->next;
+		h->unsaid_count--;
+		free_unsaid(u);
+	}
+	return h->unsaid != NULL;
+}
+
+void
+pinioni_host_tell(struct host *h, enum control_kind kind, uint32_t from)
 {
 	struct control_message m = pinioni_control_message(kind);
 
 	m.from = from;
-	return tell(h, m, NULL, 0);
+	say(h, &m, NULL, 0);
 }
 
-/* Of one port. */
-int
+void
 pinioni_host_tell_of(const struct pinion_runtime *rt, struct host *h, pinion_port *port)
 {
 	struct control_message m = pinioni_control_message(CONTROL_GUEST);
 	const int descriptors[] = { port->memory.segment.fd, port->lanes.segment.fd };
-	int err;
 
 	m.from = port->worker == NULL ? 0 : port->worker->index + 1;
 	m.port = (struct control_port){ .arena_bytes = port->memory.arena_size,
 		.index = port->index,
 		.flags = port->is_guest && !port->is_trusted ? 0 : CONTROL_PORT_TRUSTED };
-	err = tell(h, m, descriptors, 2);
-	if (err == 0)
-		port->known_to |= host_bit(rt, h);
-	return err;
+	say(h, &m, descriptors, 2);
+	port->known_to |= host_bit(rt, h);
 }
 
-int
+void
 pinioni_host_tell_deployed(struct pinion_runtime *rt, struct host *h)
 {
 	struct control_message m = pinioni_control_message(CONTROL_DEPLOYED);
-	int fd, err;
+	int fd;
 
 	if (h->known == rt->registry.deployment_count)
-		return 0;
-	err = pinioni_catalog_write(rt, h->known, &fd);
-	if (err != 0)
-		return err;
-	err = tell(h, m, &fd, 1);
+		return;
+	if (pinioni_catalog_write(rt, h->known, &fd) != 0) {
+		pinioni_host_kill(h); /* no memory to tell it what it has to know */
+		return;
+	}
+	say(h, &m, &fd, 1);
 	(void)close(fd); /* the other has its own */
-	if (err == 0)
-		h->known = rt->registry.deployment_count;
-	return err;
+	h->known = rt->registry.deployment_count;
 }
 
-/* One that has ended is told nothing; that it has is heard elsewhere. */
-static bool
-is_refusal(int err)
-{
-	return err != 0 && err != -EPIPE;
-}
-
-int
+void
 pinioni_hosts_tell_deployed(struct pinion_runtime *rt)
 {
-	int err = 0;
-
-	for (unsigned i = 0; rt->hosts != NULL && i < runtime_host_count(rt) && !is_refusal(err);
-	     i++)
-		if (rt->hosts[i].channel >= 0)
-			err = pinioni_host_tell_deployed(rt, &rt->hosts[i]);
-	return is_refusal(err) ? err : 0;
-}
-
-static void
-tell_all(struct pinion_runtime *rt, enum control_kind kind)
-{
-	(void)pthread_mutex_lock(&rt->lock);
 	for (unsigned i = 0; rt->hosts != NULL && i < runtime_host_count(rt); i++)
 		if (rt->hosts[i].channel >= 0)
-			(void)!pinioni_host_tell(
-			    &rt->hosts[i], kind, 0); /* it is killed if it does not listen */
-	(void)pthread_mutex_unlock(&rt->lock);
+			pinioni_host_tell_deployed(rt, &rt->hosts[i]);
 }
 
 void
 pinioni_hosts_cancel(struct pinion_runtime *rt)
 {
-	tell_all(rt, CONTROL_CANCEL);
+	(void)pthread_mutex_lock(&rt->lock);
+	for (unsigned i = 0; rt->hosts != NULL && i < runtime_host_count(rt); i++)
+		pinioni_host_tell(&rt->hosts[i], CONTROL_CANCEL, 0);
+	(void)pthread_mutex_unlock(&rt->lock);
 }
 
 /* ---- ports ------------------------------------------------------------------------------------ */
 
-int
+void
 pinioni_hosts_announce(struct pinion_runtime *rt, pinion_port *port)
 {
-	int err = 0;
-
-	for (unsigned i = 0; rt->hosts != NULL && i < runtime_host_count(rt) && !is_refusal(err);
-	     i++)
+	for (unsigned i = 0; rt->hosts != NULL && i < runtime_host_count(rt); i++)
 		if (rt->hosts[i].channel >= 0 && port->of_host != &rt->hosts[i])
-			err = pinioni_host_tell_of(rt, &rt->hosts[i], port);
-	return is_refusal(err) ? err : 0;
+			pinioni_host_tell_of(rt, &rt->hosts[i], port);
+}
+
+static void
+tell_masked(struct pinion_runtime *rt, uint64_t mask, enum control_kind kind, uint32_t port)
+{
+	for (; mask != 0; mask &= mask - 1)
+		pinioni_host_tell(&rt->hosts[__builtin_ctzll(mask)], kind, port);
+}
+
+/* Something of it lies in its lanes yet. */
+static bool
+is_in_lanes(const struct host *h)
+{
+	return h->state == HOST_DEAD || h->bereaved != NULL;
 }
 
 void
 pinioni_hosts_bury(struct pinion_runtime *rt, pinion_port *port)
 {
-	(void)rt;
-	port->to_bury = port->to_hear = port->known_to;
-}
-
-/* Those of the mask who take it are no more in it. */
-static void
-tell_masked(struct pinion_runtime *rt, uint64_t *mask, enum control_kind kind, uint32_t port)
-{
-	for (uint64_t left = *mask; left != 0; left &= left - 1) {
-		const struct host *h = &rt->hosts[__builtin_ctzll(left)];
-
-		if (pinioni_host_tell(h, kind, port) != -EAGAIN)
-			*mask &= ~host_bit(rt, h);
-	}
+	port->to_hear = port->known_to;
+	tell_masked(rt, port->known_to, CONTROL_BURY, port->index);
+	for (unsigned i = 0; rt->hosts != NULL && i < runtime_host_count(rt); i++)
+		if (is_in_lanes(&rt->hosts[i]))
+			port->to_drain |= host_bit(rt, &rt->hosts[i]);
 }
 
 bool
@@ -162,35 +230,37 @@ pinioni_hosts_have_buried(struct pinion_runtime *rt, pinion_port *port)
 	bool all;
 
 	(void)pthread_mutex_lock(&rt->lock);
-	tell_masked(rt, &port->to_bury, CONTROL_BURY, port->index);
-	all = (port->to_bury | port->to_hear) == 0;
+	for (uint64_t left = port->to_drain; left != 0; left &= left - 1)
+		if (!is_in_lanes(&rt->hosts[__builtin_ctzll(left)]))
+			port->to_drain &= ~host_bit(rt, &rt->hosts[__builtin_ctzll(left)]);
+	all = (port->to_drain | port->to_hear) == 0;
 	(void)pthread_mutex_unlock(&rt->lock);
 	return all;
 }
 
-bool
+void
 pinioni_hosts_forget(struct pinion_runtime *rt, pinion_port *port)
 {
-	tell_masked(rt, &port->known_to, CONTROL_FORGET, port->index);
-	return port->known_to == 0;
+	tell_masked(rt, port->known_to, CONTROL_FORGET, port->index);
+	port->known_to = 0;
 }
 
-/* The host has gone: nobody waits for what it would say. */
 void
 pinioni_host_leave_out(struct pinion_runtime *rt, const struct host *h)
 {
-	uint64_t others = ~host_bit(rt, h);
+	uint64_t bit = host_bit(rt, h);
 
 	for (unsigned i = 0; i < PORTS_MAX; i++) {
-		pinion_port *port = runtime_port(rt, i);
+		pinion_port *port = (pinion_port *)(uintptr_t)runtime_buried(rt, i);
 
+		if (port != NULL)
+			port->to_drain |= port->to_hear & bit; /* what it had sent may name it */
 		if (port == NULL)
-			port = (pinion_port *)(uintptr_t)runtime_buried(rt, i);
+			port = runtime_port(rt, i);
 		if (port == NULL)
 			continue;
-		port->known_to &= others;
-		port->to_bury &= others;
-		port->to_hear &= others;
+		port->known_to &= ~bit;
+		port->to_hear &= ~bit;
 	}
 }
 
@@ -220,6 +290,7 @@ have_answered(const struct pinion_runtime *rt, uint32_t *left)
 	for (unsigned i = 0; i < runtime_host_count(rt); i++) {
 		const struct host *h = &rt->hosts[i];
 
+		all = all && h->state != HOST_DEAD;
 		if (h->channel < 0)
 			continue;
 		all = all && h->answered == h->asked;
@@ -242,8 +313,7 @@ pinioni_hosts_left(struct pinion_runtime *rt)
 		struct host *h = &rt->hosts[i];
 
 		m.serial = ++h->asked;
-		if (h->channel >= 0)
-			(void)!tell(h, m, NULL, 0); /* then it has not answered */
+		say(h, &m, NULL, 0);
 	}
 	all = have_answered(rt, &left);
 	for (unsigned i = 0; i < 2 && !all; i++) {
@@ -252,4 +322,17 @@ pinioni_hosts_left(struct pinion_runtime *rt)
 	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	return all ? left : UINT32_MAX;
+}
+
+void
+pinioni_hosts_end_silent(struct pinion_runtime *rt)
+{
+	(void)pthread_mutex_lock(&rt->lock);
+	for (unsigned i = 0; rt->hosts != NULL && i < runtime_host_count(rt); i++) {
+		const struct host *h = &rt->hosts[i];
+
+		if (h->channel >= 0 && (h->answered != h->asked || h->left != 0))
+			pinioni_host_kill(h);
+	}
+	(void)pthread_mutex_unlock(&rt->lock);
 }

@@ -98,7 +98,9 @@ redirect_call(struct worker *w, const struct host *h, struct message m)
 	(void)pthread_mutex_lock(&rt->lock);
 	if (to != NULL && to->worker->index == dead) {
 		sibling = sibling_of(rt, to, &m);
-		ends = sibling == NULL && will_not_be(rt, h, text);
+		ends = sibling == NULL &&
+		    (will_not_be(rt, h, text) ||
+			(w->standing_in >> (dead - rt->host_first) & 1) != 0); /* or it came back */
 	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	if (sibling != NULL) {
@@ -128,6 +130,14 @@ redirect(struct worker *w, const struct host *h, const struct message *m)
 
 /* ---- the journal ------------------------------------------------------------------------------ */
 
+static uint32_t
+request_count(const struct worker *dead)
+{
+	uint32_t chunks = dead->chunk_count;
+
+	return (chunks < REQUEST_CHUNKS_MAX ? chunks : REQUEST_CHUNKS_MAX) * REQUEST_CHUNK;
+}
+
 /* NULL: there is none of that number. */
 static const struct pinion_request *
 request_at(const struct inheritance *n, const struct worker *dead, uint32_t index)
@@ -147,17 +157,24 @@ settle_lane(const struct inheritance *n, const struct worker *dead)
 {
 	const struct pinion_request *r = request_at(n, dead, dead->taking.request);
 	pinion_port *port = runtime_port(n->runtime, dead->taking.port);
+	unsigned worker = n->runtime->host_first + (unsigned)(n->host - n->runtime->hosts);
 	struct lane_head *head;
 
 	if (r == NULL || port == NULL || r->state <= REQUEST_NEW)
 		return;
-	head = lane_memory_head(
-	    &port->lanes, n->runtime->host_first + (unsigned)(n->host - n->runtime->hosts));
+	head = lane_memory_head(&port->lanes, worker);
 	/* relaxed: its writer is dead. */
 	if (atomic_load_explicit(&head->taken, memory_order_relaxed) + 1 == dead->taking.ticket) {
 		/* C */
 		atomic_store_explicit(&head->taken, dead->taking.ticket, memory_order_release);
 	}
+}
+
+/* As it was whole. */
+static const struct message *
+message_of(const struct pinion_request *r)
+{
+	return r->state == REQUEST_REWRITTEN ? &r->before : &r->message;
 }
 
 static bool
@@ -171,11 +188,11 @@ is_same_call(const struct message *a, const struct message *b)
 static bool
 has_twin(const struct inheritance *n, const struct worker *dead, const struct pinion_request *r)
 {
-	for (uint32_t i = 0; i < dead->chunk_count * REQUEST_CHUNK; i++) {
+	for (uint32_t i = 0; i < request_count(dead); i++) {
 		const struct pinion_request *o = request_at(n, dead, i);
 
 		if (o != NULL && o != r && o->state > REQUEST_PLACEHOLDER &&
-		    o->state < REQUEST_ANSWERED && is_same_call(&o->message, &r->message))
+		    o->state < REQUEST_ANSWERED && is_same_call(message_of(o), message_of(r)))
 			return true;
 	}
 	return false;
@@ -194,8 +211,8 @@ boxed(const struct inheritance *n, const struct outbox *o, uint32_t i, struct me
 	if (block == NULL || i >= outbox_count(o))
 		return false;
 	memcpy(&room, block, sizeof room); /* core/pool.c */
-	if (room == 0 || (room & (room - 1)) != 0)
-		return false;
+	if (room == 0 || (room & (room - 1)) != 0 || outbox_count(o) > room)
+		return false; /* it has been written over */
 	at = pinioni_journal_at(
 	    &n->journal, o->messages + ((o->first + i) & (room - 1)), sizeof *at);
 	if (at == NULL)
@@ -231,12 +248,10 @@ pushed(const struct inheritance *n, unsigned to, uint64_t ticket)
 static bool
 was_sent(const struct inheritance *n, const struct worker *dead, const struct pinion_request *r)
 {
-	if (r->sent_to == dead->index)
-		return has_twin(n, dead, r);
 	if (r->sent_to >= n->runtime->worker_count || n->from == NULL)
 		return false;
 	return pushed(n, r->sent_to, r->sent_ticket) != NULL ||
-	    is_boxed(n, &dead->outboxes[r->sent_to], &r->message);
+	    is_boxed(n, &dead->outboxes[r->sent_to], message_of(r));
 }
 
 enum fate {
@@ -254,9 +269,15 @@ fate_of_pending(
 	case REQUEST_SENT:
 		return was_sent(n, dead, r) ? FATE_NONE : FATE_REDIRECTED;
 	case REQUEST_HANDED_ON:
-		return was_sent(n, dead, r) || has_twin(n, dead, r) ? FATE_NONE : FATE_FAILED;
+		return (r->sent_to == dead->index ? has_twin(n, dead, r) : was_sent(n, dead, r))
+		    ? FATE_NONE
+		    : FATE_FAILED;
+	case REQUEST_REPLACED:
+		return FATE_NONE;
 	case REQUEST_WAITING:
+	case REQUEST_REWRITTEN:
 	case REQUEST_QUEUED:
+	case REQUEST_GATHERED:
 		return FATE_REDIRECTED;
 	default:
 		return FATE_FAILED;
@@ -266,7 +287,7 @@ fate_of_pending(
 static enum fate
 fate_of(const struct inheritance *n, const struct worker *dead, const struct pinion_request *r)
 {
-	const struct message *m = &r->message;
+	const struct message *m = message_of(r);
 	const pinion_port *port;
 	enum fate fate;
 
@@ -287,7 +308,7 @@ fate_of(const struct inheritance *n, const struct worker *dead, const struct pin
 static void
 see_to(struct inheritance *n, struct worker *w, const struct pinion_request *r, enum fate fate)
 {
-	const struct message *m = &r->message;
+	const struct message *m = message_of(r);
 
 	if (fate == FATE_TOLD) {
 		pinioni_request_tell(
@@ -305,7 +326,7 @@ see_to(struct inheritance *n, struct worker *w, const struct pinion_request *r, 
 static void
 see_to_all(struct inheritance *n, struct worker *w, const struct worker *dead, enum fate fate)
 {
-	for (uint32_t i = 0; i < dead->chunk_count * REQUEST_CHUNK; i++) {
+	for (uint32_t i = 0; i < request_count(dead); i++) {
 		const struct pinion_request *r = request_at(n, dead, i);
 
 		if (r != NULL && fate_of(n, dead, r) == fate)

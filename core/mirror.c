@@ -15,6 +15,7 @@
 #include "core/record.h"
 #include "core/serve.h"
 #include "core/thread.h"
+#include "shm/bell.h"
 
 /* ---- replicas --------------------------------------------------------------------------------- */
 
@@ -140,9 +141,13 @@ pinioni_mirror_port(
 		port->worker = &rt->workers[m->from - 1];
 	port->is_trusted = (m->port.flags & CONTROL_PORT_TRUSTED) != 0;
 	err = pinioni_port_enter_runtime(rt, port);
-	if (err != 0)
+	if (err != 0) {
 		pinioni_port_destroy(port);
-	return err;
+		return err;
+	}
+	bell_order(); /* what lies in its lane came for another, who was rung */
+	pinioni_worker_ring(rt, rt->own_first);
+	return 0;
 }
 
 /* ---- what a message names --------------------------------------------------------------------- */
@@ -203,14 +208,31 @@ has_begun(const struct worker *w, const struct message *m)
 	return r != w->runtime->serving->replica || !r->is_ending || r->has_begun;
 }
 
+/* All that the directory has is known, and that is not among it. */
+static bool
+is_up_to_date(const struct pinion_runtime *rt, const struct message *m)
+{
+	const struct replica_table *table = registry_replicas(&rt->registry);
+
+	return rt->serving->mirrored == directory_version(&rt->directory) &&
+	    (m->target >= table->count || table->replicas[m->target] == &rt->serving->nobody);
+}
+
 bool
 pinioni_serve_may_take(struct worker *w, const struct lane_rx *lane)
 {
 	struct message m;
 
+	/* relaxed: it leaves a little later. */
+	if (atomic_load_explicit(&w->runtime->serving->is_leaving, memory_order_relaxed) != 0)
+		return false;
 	lane_copy(lane, &m);
 	if (m.kind != MESSAGE_CALL)
 		return true;
+	/* One that names nothing of what there is comes from nobody of ours: the guard says so. */
+	if (lane->guarded != 0)
+		return (target_is_known(w, &m) && has_begun(w, &m)) ||
+		    is_up_to_date(w->runtime, &m);
 	return target_is_known(w, &m) && has_begun(w, &m) &&
 	    (m.slot == SLOT_NONE || port_is_known(w->runtime, m.port)) &&
 	    arguments_are_known(w, &m);

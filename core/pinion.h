@@ -79,7 +79,7 @@ typedef struct pinion_start_options {
 	const char *listen;
 	const char *listen_group; /* a group whose members may, beside our own user; NULL: none */
 	/* Replicas of isolated deployments that may run at once, each in a process of its own; takes .listen. Each port has
-	 * a lane to each. */
+	 * a lane to each, and those of clients keep two descriptors here. */
 	int32_t host_workers;
 } pinion_start_options;
 

@@ -14,7 +14,6 @@
 #include "core/thread.h"
 
 enum {
-	POOL_CHUNKS_MAX = 4096, /* a quarter of a million requests in one worker's custody */
 	OUTBOX_FIRST = 64
 };
 
@@ -38,7 +37,7 @@ give_kept(struct worker *w, void *at, size_t size)
 int
 pinioni_worker_make_pool(struct worker *w)
 {
-	w->chunks = take_kept(w, POOL_CHUNKS_MAX * sizeof(void *));
+	w->chunks = take_kept(w, REQUEST_CHUNKS_MAX * sizeof(void *));
 	return w->chunks == NULL ? -ENOMEM : 0;
 }
 
@@ -47,7 +46,7 @@ pinioni_worker_grow_pool(struct worker *w)
 {
 	struct pinion_request *chunk;
 
-	if (w->chunk_count == POOL_CHUNKS_MAX)
+	if (w->chunk_count == REQUEST_CHUNKS_MAX)
 		return false;
 	chunk = take_kept(w, REQUEST_CHUNK * sizeof *chunk);
 	if (chunk == NULL)
@@ -78,7 +77,7 @@ pinioni_worker_request_at(struct worker *w, uint32_t index)
 {
 	struct pinion_request *chunk;
 
-	if (index / REQUEST_CHUNK >= POOL_CHUNKS_MAX)
+	if (index / REQUEST_CHUNK >= REQUEST_CHUNKS_MAX)
 		return NULL;
 	/* relaxed: as when it was made; a number that somebody made up finds NULL, or a request without token. */
 	chunk = atomic_load_explicit(&w->chunks[index / REQUEST_CHUNK], memory_order_relaxed);
@@ -305,5 +304,5 @@ pinioni_worker_free_pool(struct worker *w)
 		give_kept(w, atomic_load_explicit(&w->chunks[i], memory_order_relaxed),
 		    REQUEST_CHUNK * sizeof(struct pinion_request));
 	}
-	give_kept(w, w->chunks, POOL_CHUNKS_MAX * sizeof(void *));
+	give_kept(w, w->chunks, REQUEST_CHUNKS_MAX * sizeof(void *));
 }

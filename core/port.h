@@ -174,7 +174,7 @@ struct pinion_port {
 	struct host *
 	    of_host; /* whose process has it; NULL: none's. And a bit a host, W under the runtime's lock: */
 	uint64_t known_to; /* was told of it, */
-	uint64_t to_bury;  /* is to be told to bury it, */
+	uint64_t to_drain; /* has ended, and what it had sent may name it, */
 	uint64_t to_hear;  /* and has not said that it has */
 };
 

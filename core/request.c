@@ -79,6 +79,8 @@ stand_in(struct worker *w, struct pinion_request *r)
 	e->here = p;
 }
 
+static void accept_for(struct worker *w, const struct message *m, struct pinion_request *other);
+
 /* argument: it follows that one, handed on so often. */
 static void
 send_on(struct worker *w, struct pinion_request *r, unsigned to, int argument, unsigned trail)
@@ -89,8 +91,13 @@ send_on(struct worker *w, struct pinion_request *r, unsigned to, int argument, u
 	m->trail = (uint16_t)trail;
 	if (custody_has(w, r) || r->dependents != NULL)
 		stand_in(w, r);
-	request_mark_sent(w, r, to, REQUEST_SENT);
-	(void)pinioni_worker_send(w, to, m); /* or it has failed */
+	if (to == w->index) {
+		board_count(w->line, COUNT_SENT, 1);
+		accept_for(w, m, r);
+	} else {
+		request_mark_sent(w, r, to, REQUEST_SENT);
+		(void)pinioni_worker_post(w, to, m); /* or it has failed */
+	}
 	request_stored();
 	worker_give_request(w, r);
 }
@@ -226,11 +233,14 @@ void
 pinioni_request_route(struct pinion_request *r)
 {
 	struct worker *w = r->worker;
+	uint8_t state;
 
 	if (r->message.refs != 0) {
 		if (wait_for_arguments(w, r))
 			return;
+		state = request_rewrite(w, r);
 		pinioni_record_settle(w, &r->message, r->method, NULL);
+		request_rewritten(r, state);
 	}
 	if (r->replica->worker != w) {
 		board_count(w->line, COUNT_CHAINED, 1);
@@ -415,12 +425,22 @@ may_take(struct worker *w, const struct lane_rx *lane)
 static void
 note_taken(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
 {
+	w->taking.request = r->index; /* which is new: so nothing follows from it yet */
+	request_stored();
 	w->taking.port = lane->port;
-	w->taking.request = r->index;
 	w->taking.ticket = lane->next;
 	request_stored();
 	r->state = REQUEST_QUEUED;
 	lane_settle(lane);
+}
+
+/* It is nobody's: but what is taken next is noted by its ticket, behind which nothing may lie. */
+static void
+refuse_taken(struct worker *w, struct pinion_request *r, struct lane_rx *lane)
+{
+	worker_give_request(w, r);
+	if (w->journal != NULL)
+		lane_settle(lane);
 }
 
 bool
@@ -431,12 +451,13 @@ pinioni_request_take_careful(struct worker *w, struct lane_rx *lane)
 	if (r == NULL)
 		return take_other(w, lane);
 	lane_take(lane, &r->message);
+	if (lane->guarded != 0 && !pinioni_guard_admits(w, lane, &r->message)) {
+		refuse_taken(w, r, lane);
+		return true;
+	}
 	if (w->journal != NULL)
 		note_taken(w, r, lane);
-	if (lane->guarded == 0 || pinioni_guard_admits(w, lane, &r->message))
-		admit(w, r, lane);
-	else
-		worker_give_request(w, r);
+	admit(w, r, lane);
 	return true;
 }
 
@@ -454,12 +475,13 @@ pinioni_request_take_call(struct worker *w, struct lane_rx *lane)
 		return false;
 	}
 	lane_skip(lane);
+	if (lane->guarded != 0 && !pinioni_guard_admits(w, lane, &r->message)) {
+		refuse_taken(w, r, lane);
+		return true;
+	}
 	if (w->journal != NULL)
 		note_taken(w, r, lane);
-	if (lane->guarded != 0 && !pinioni_guard_admits(w, lane, &r->message))
-		worker_give_request(w, r);
-	else
-		admit(w, r, lane);
+	admit(w, r, lane);
 	return true;
 }
 
@@ -502,6 +524,25 @@ pinioni_request_reject_next(struct worker *w, struct lane_rx *lane)
 	return true;
 }
 
+/* In place of another, which is handed on within this worker: at each instruction one of both stands for the call. */
+static void
+accept_for(struct worker *w, const struct message *m, struct pinion_request *other)
+{
+	struct pinion_request *r = worker_take_request(w);
+
+	if (r == NULL) {
+		(void)pinioni_request_reject(w, m); /* it is a call */
+		return;
+	}
+	r->message = *m;
+	request_stored();
+	r->state = REQUEST_QUEUED;
+	request_stored();
+	other->state = REQUEST_REPLACED;
+	request_stored();
+	admit(w, r, NULL);
+}
+
 void
 pinioni_request_accept(struct worker *w, const struct message *m)
 {
@@ -529,13 +570,13 @@ pinioni_request_hand_over(
 		pinioni_admission_leave(r);
 	if ((r->message.function & MESSAGE_PIPED) != 0)
 		pinioni_piped_end(r, m);
-	request_mark_sent(w, r, worker, REQUEST_HANDED_ON);
+	request_mark_sent(w, r, worker, r->counted ? REQUEST_HANDED_ON : REQUEST_SENT);
 	if (r->port != NULL && target_worker != w->index) {
 		list = dependents_detach(r);
 		custody_leave(w, r, trail_of(m), target_worker);
 	}
 	if (worker == w->index)
-		pinioni_request_accept(w, m);
+		accept_for(w, m, r);
 	else
 		(void)pinioni_worker_send(w, worker, m); /* or it has failed */
 	if (r->port != NULL && target_worker == w->index)

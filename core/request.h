@@ -33,6 +33,7 @@ enum request_state {
 	REQUEST_NEW,         /* taken from the pool: its message may be that of another still */
 	REQUEST_PLACEHOLDER, /* only dependents, that came first */
 	REQUEST_WAITING,
+	REQUEST_REWRITTEN, /* of a host: its message is being changed where it lies; `before` is whole */
 	REQUEST_QUEUED,
 	REQUEST_RUNNING,
 	REQUEST_MISREAD, /* running still; its handler read an argument that is not there, or another */
@@ -43,6 +44,7 @@ enum request_state {
 	REQUEST_FAILED,    /* the same, with an error */
 	REQUEST_HANDED_ON, /* the same; sent_to and sent_ticket say where, as of the next: */
 	REQUEST_SENT,      /* it has not started, and goes to another worker */
+	REQUEST_REPLACED,  /* another request of this worker stands for the call */
 };
 
 /* In request.depth, above what is in messages: whatever it calls then does not go the short way. */
@@ -122,6 +124,7 @@ struct pinion_request {
 	uint64_t
 	    sent_ticket;  /* REQUEST_SENT, REQUEST_HANDED_ON: in the lane, if that was not full, */
 	uint16_t sent_to; /* to this worker */
+	struct message before; /* REQUEST_REWRITTEN */
 };
 
 /* The record of a MESSAGE_ANSWERED. */
@@ -132,7 +135,8 @@ struct answered {
 };
 
 enum {
-	REQUEST_CHUNK = 64 /* requests that a pool grows by */
+	REQUEST_CHUNK = 64,       /* requests that a pool grows by, */
+	REQUEST_CHUNKS_MAX = 4096 /* so often: a quarter of a million in one worker's custody */
 };
 
 /* Why a request failed. */

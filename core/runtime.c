@@ -583,6 +583,9 @@ pinion_stop(pinion_runtime *rt)
 	(void)wait_until_drained(rt, (uint64_t)rt->drain_ns); /* what is left is canceled */
 	enter_phase(rt, RUNTIME_CANCELING);
 	pinioni_hosts_cancel(rt);
+	/* A handler here cannot be killed; a process can. */
+	if (rt->hosts != NULL && !wait_until_drained(rt, (uint64_t)rt->drain_ns))
+		pinioni_hosts_end_silent(rt);
 	pinioni_door_empty(rt->door);
 	/* Once more in any case, so that every worker has begun to cancel: a call that passed the check of
 	 * the phase long ago may come now, and no handler may run after its replica's deinit. Ended by the

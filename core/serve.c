@@ -21,215 +21,6 @@
 #include "core/thread.h"
 #include "shm/bell.h"
 
-enum {
-	TURN_MS = 1 /* while something is being buried */
-};
-
-/* ---- hearing ---------------------------------------------------------------------------------- */
-
-static void
-mark_gone(struct serving *s, unsigned port, bool is_gone)
-{
-	uint64_t bit = UINT64_C(1) << port % 64;
-
-	/* relaxed twice: whoever asks has missed the port, by O. */
-	if (is_gone)
-		(void)atomic_fetch_or_explicit(&s->gone[port / 64], bit, memory_order_relaxed);
-	else
-		(void)atomic_fetch_and_explicit(&s->gone[port / 64], ~bit, memory_order_relaxed);
-}
-
-static void
-say_buried(struct pinion_runtime *rt, unsigned port)
-{
-	struct control_message m = pinioni_control_message(CONTROL_BURIED);
-
-	m.from = port;
-	pinioni_attached_tell(rt->attached, &m);
-}
-
-static void
-bury(struct pinion_runtime *rt, unsigned number)
-{
-	struct serving *s = rt->serving;
-	pinion_port *port = runtime_port(rt, number);
-	struct last_rites *rites = &s->rites[number];
-
-	mark_gone(s, number, true);
-	if (port == NULL) {
-		say_buried(rt, number);
-		return;
-	}
-	rites->burial = pinioni_guest_bury(port);
-	if (rites->burial == NULL)
-		pinioni_attached_cut(
-		    rt->attached); /* no memory: what cannot be let go would stay for ever */
-	else
-		s->rites_count++;
-}
-
-static void
-forget(struct pinion_runtime *rt, unsigned number)
-{
-	struct serving *s = rt->serving;
-
-	if (s->rites[number].burial != NULL)
-		s->rites[number].is_forgotten = true;
-	else
-		mark_gone(s, number, false);
-}
-
-/* A turn of one burial; true: it is over. */
-static bool
-bury_on(struct pinion_runtime *rt, unsigned number)
-{
-	struct serving *s = rt->serving;
-	struct last_rites *rites = &s->rites[number];
-
-	if (!rites->is_said && pinioni_burial_turn(rites->burial)) {
-		rites->is_said = true;
-		say_buried(rt, number);
-	}
-	if (!rites->is_forgotten || !pinioni_burial_end(rites->burial))
-		return false;
-	*rites = (struct last_rites){ .burial = NULL };
-	mark_gone(s, number, false);
-	s->rites_count--;
-	return true;
-}
-
-int
-pinioni_serve_turn(struct pinion_runtime *rt)
-{
-	struct serving *s = rt->serving;
-
-	for (unsigned i = 0; s->rites_count != 0 && i < PORTS_MAX; i++)
-		if (s->rites[i].burial != NULL)
-			(void)bury_on(rt, i);
-	return s->rites_count == 0 ? -1 : TURN_MS;
-}
-
-/* What we are told of it comes after the old one was forgotten: whose burial is nearly over. */
-static void
-take_guest(struct pinion_runtime *rt, const struct control_message *m, const struct parcel *brought)
-{
-	unsigned number = m->port.index;
-	int err;
-
-	while (
-	    number < PORTS_MAX && rt->serving->rites[number].burial != NULL && !bury_on(rt, number))
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL); /* shorter: fine */
-	err = pinioni_mirror_port(rt, m, brought);
-	if (err == 0)
-		return;
-	pinioni_runtime_log(
-	    rt, "a port of another process cannot be mapped (%s): this one ends", strerror(-err));
-	pinioni_attached_cut(rt->attached);
-}
-
-static void
-take_deployed(struct pinion_runtime *rt, const struct parcel *brought)
-{
-	int err = -EBADMSG;
-
-	(void)pthread_mutex_lock(&rt->lock);
-	if (brought->descriptor_count == 1)
-		err = pinioni_catalog_read(rt, brought->descriptors[0]);
-	rt->serving->mirrored = UINT64_MAX;
-	(void)pthread_mutex_unlock(&rt->lock);
-	if (err != 0)
-		pinioni_attached_cut(rt->attached);
-}
-
-static void
-count_left(struct worker *w, void *arg)
-{
-	uint32_t *left = arg;
-
-	pinioni_port_sweep(w->port);
-	*left = w->queue.count + w->outbox_messages + w->fibers_busy + pinioni_worker_requests(w);
-}
-
-static void
-say_count(struct pinion_runtime *rt, uint64_t serial)
-{
-	struct control_message m = pinioni_control_message(CONTROL_COUNT);
-
-	m.serial = serial;
-	pinioni_worker_control(runtime_own(rt, 0), count_left, &m.from);
-	pinioni_attached_tell(rt->attached, &m);
-}
-
-static void
-await_set_up(struct serving *s)
-{
-	(void)pthread_mutex_lock(&s->lock);
-	while (!s->is_set_up)
-		(void)pthread_cond_wait(&s->changed, &s->lock);
-	(void)pthread_mutex_unlock(&s->lock);
-}
-
-static void
-set(struct serving *s, bool *flag)
-{
-	(void)pthread_mutex_lock(&s->lock);
-	*flag = true;
-	(void)pthread_cond_broadcast(&s->changed);
-	(void)pthread_mutex_unlock(&s->lock);
-}
-
-static void
-hear(struct pinion_runtime *rt, const struct control_message *m, const struct parcel *brought)
-{
-	bool is_port = m->from < PORTS_MAX;
-
-	await_set_up(rt->serving);
-	if (m->kind == CONTROL_GUEST)
-		take_guest(rt, m, brought);
-	else if (m->kind == CONTROL_BURY && is_port)
-		bury(rt, m->from);
-	else if (m->kind == CONTROL_FORGET && is_port)
-		forget(rt, m->from);
-	else if (m->kind == CONTROL_DEPLOYED)
-		take_deployed(rt, brought);
-	else if (m->kind == CONTROL_COUNT)
-		say_count(rt, m->serial);
-	else if (m->kind == CONTROL_CANCEL)
-		pinioni_attached_enter(rt, RUNTIME_CANCELING);
-	else if (m->kind == CONTROL_END)
-		set(rt->serving, &rt->serving->is_to_end);
-}
-
-bool
-pinioni_serve_hear(
-    struct pinion_runtime *rt, const struct control_message *m, struct parcel *brought)
-{
-	if (rt->serving == NULL || (m->kind < CONTROL_GUEST && m->kind != CONTROL_COUNT))
-		return false;
-	hear(rt, m, brought);
-	pinioni_parcel_close(brought);
-	return true;
-}
-
-void
-pinioni_serve_lost(struct pinion_runtime *rt)
-{
-	if (rt->serving == NULL)
-		return;
-	set(rt->serving, &rt->serving->is_to_end);
-	/* One that was forgotten by all is forgotten; nobody is left who would wait for the others. */
-}
-
-void
-pinioni_serve_refused(struct pinion_runtime *rt, unsigned port)
-{
-	struct control_message m = pinioni_control_message(CONTROL_REFUSED);
-
-	m.from = port;
-	m.port.first = 1;
-	pinioni_attached_tell(rt->attached, &m);
-}
-
 /* ---- coming ----------------------------------------------------------------------------------- */
 
 /* Its functions, from a graph that is built for nothing else. */
@@ -468,7 +259,7 @@ serve(struct pinion_runtime *rt, const pinion_host_options *o, pinion_node *node
 		return err;
 	err = set_up(rt, node, &m.host, descriptors);
 	close_all(descriptors); /* mapped, or not needed */
-	set(rt->serving, &rt->serving->is_set_up);
+	pinioni_serve_set(rt->serving, &rt->serving->is_set_up);
 	if (err != 0)
 		return pinioni_refuse(o->diag, err, "a worker for \"%s\" cannot be made: %s",
 		    o->deployment, strerror(-err));
@@ -554,7 +345,7 @@ pinion_host_with(const pinion_host_options *given)
 	pinioni_runtime_read_limits(rt);
 	err = build_and_serve(rt, &o);
 	if (err != 0) {
-		set(rt->serving, &rt->serving->is_set_up);
+		pinioni_serve_set(rt->serving, &rt->serving->is_set_up);
 		pinion_stop(rt);
 		return err;
 	}
@@ -587,13 +378,16 @@ pinion_host_wait(pinion_runtime *rt)
 static void
 stop_worker(struct pinion_runtime *rt, struct worker *w)
 {
+	struct control_message m = pinioni_control_message(CONTROL_ENDED);
 	uint64_t start = clock_monotonic_ns();
 	uint32_t left = 1;
 
-	/* What runs is canceled, and has its time. */
+	/* What it has has its time; no more is taken. What is left is in the journal. */
+	/* relaxed: seen in the next turn. */
+	atomic_store_explicit(&rt->serving->is_leaving, 1, memory_order_relaxed);
 	while (
 	    w->has_thread && left != 0 && clock_monotonic_ns() - start < (uint64_t)rt->drain_ns) {
-		pinioni_worker_control(w, count_left, &left);
+		pinioni_worker_control(w, pinioni_serve_count_left, &left);
 		if (left != 0)
 			(void)nanosleep(
 			    &(struct timespec){ .tv_nsec = 200000 }, NULL); /* or less */
@@ -604,6 +398,7 @@ stop_worker(struct pinion_runtime *rt, struct worker *w)
 	pinioni_worker_ring(rt, w->index);
 	(void)pthread_join(w->thread, NULL); /* joined once */
 	w->has_thread = false;
+	pinioni_attached_tell(rt->attached, &m); /* others may have what it had */
 }
 
 static void

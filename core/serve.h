@@ -41,7 +41,13 @@ struct serving {
 	uint32_t rites_count;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool is_set_up, is_to_end; /* under `lock` */
+	bool is_set_up, is_to_end;   /* under `lock` */
+	_Atomic uint32_t is_leaving; /* W who leaves  R worker   nothing more is taken */
+	/* W listener: how much its worker has is asked of it, and then told. */
+	struct control count;
+	uint32_t counted;
+	uint64_t count_serial;
+	bool is_counting, is_asked_again;
 };
 
 /* A message of the controller's that is for hosts. False: it is not. What it brought is taken. */
@@ -50,7 +56,11 @@ bool pinioni_serve_hear(
 /* Burials go on. Milliseconds until the next turn; -1: none is under way. */
 int pinioni_serve_turn(struct pinion_runtime *rt);
 /* A message of that port made no sense. Its worker. */
-void pinioni_serve_refused(struct pinion_runtime *rt, unsigned port) __attribute__((cold));
+void pinioni_serve_refused(struct pinion_runtime *rt, pinion_port *port) __attribute__((cold));
+/* Whoever waits for it looks. */
+void pinioni_serve_set(struct serving *s, bool *flag);
+/* A control: what its worker has, as uint32_t. */
+void pinioni_serve_count_left(struct worker *w, void *left);
 /* Somebody may wait for it: there will be no more from the controller. */
 void pinioni_serve_lost(struct pinion_runtime *rt);
 /* pinion_stop: its worker runs no more, and nothing of others' is mapped. */

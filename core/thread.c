@@ -226,17 +226,13 @@ pinioni_port_enter_runtime(struct pinion_runtime *rt, pinion_port *port)
 			rx->careful = rx->guarded != 0 || rt->serving != NULL;
 			rx->port = (uint16_t)at;
 		}
-		err = pinioni_hosts_announce(rt, port);
-	}
-	if (err == 0)
 		err = pinioni_lanes_add(rt, port);
+	}
 	if (err == 0) {
+		pinioni_hosts_announce(rt, port);
 		rt->port_count++;
 		/* O */
 		atomic_store_explicit(&rt->ports[at], port, memory_order_release);
-	} else if (at < PORTS_MAX) {
-		(void)pinioni_hosts_forget(
-		    rt, port); /* or the next of its number is told instead */
 	}
 	(void)pthread_mutex_unlock(&rt->lock);
 	return err;

@@ -364,7 +364,8 @@ see_phase(struct worker *w)
 		w->is_draining = true;
 		pinioni_batch_flush_all(w);
 	}
-	if (phase >= RUNTIME_CANCELING) {
+	/* What a host leaves behind goes on elsewhere: core/inherit.h. */
+	if (phase >= RUNTIME_CANCELING && !(phase == RUNTIME_STOPPED && w->journal != NULL)) {
 		pinioni_cancel_all(w);
 		pinioni_worker_resume_all(w);
 		pinioni_port_sweep(w->port);

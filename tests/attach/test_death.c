@@ -5,9 +5,9 @@
  * Method  Real processes, SIGKILL and SIGSTOP; the census, the process's descriptors and mappings, and callers that check every
  *         answer meanwhile.
  */
+#include "tests/attach/belongings.h"
 #include "tests/attach/serve.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -112,33 +112,6 @@ await_nothing_left(void)
 	do
 		pinion_census_take(rt, &c);
 	while (c.ports != 1 || c.requests != 0); /* the test's own port */
-}
-
-static unsigned
-entries_in(const char *folder)
-{
-	DIR *dir = opendir(folder);
-	unsigned count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	(void)closedir(dir);
-	return count;
-}
-
-static unsigned
-mappings(void)
-{
-	FILE *f = fopen("/proc/self/maps", "r");
-	unsigned count = 0;
-	char line[512];
-
-	assert_non_null(f);
-	while (fgets(line, sizeof line, f) != NULL)
-		count += strstr(line, "pinion-") != NULL;
-	(void)fclose(f);
-	return count;
 }
 
 /* ---- roles ------------------------------------------------------------------------------------ */
@@ -328,38 +301,6 @@ kill_now(pid_t pid)
 {
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(guest_wait(pid), -SIGKILL);
-}
-
-/* What a process has, before and after. */
-struct belongings {
-	unsigned descriptors, maps, threads;
-};
-
-static struct belongings
-belongings(void)
-{
-	return (struct belongings){ .descriptors = entries_in("/proc/self/fd"),
-		.maps = mappings(),
-		.threads = entries_in("/proc/self/task") };
-}
-
-static bool
-is_same(struct belongings a, struct belongings b)
-{
-	return a.descriptors == b.descriptors && a.maps == b.maps && a.threads == b.threads;
-}
-
-/* kB of memory of its own. */
-static long
-resident(void)
-{
-	FILE *f = fopen("/proc/self/statm", "r");
-	long all, mine, shared;
-
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%ld %ld %ld", &all, &mine, &shared), 3);
-	(void)fclose(f);
-	return (mine - shared) * 4;
 }
 
 /* Two at a time, so that the one's death falls into the other's calls. */

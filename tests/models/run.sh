@@ -113,6 +113,11 @@ for variant in NO_TAILS NO_OUTBOX NO_LOOKUP NULL_FIRST BURIED_LATE NO_GRACE; do
 	wrong detach -D$variant
 done
 
+right inherit
+for variant in SETTLE_LATE NO_TAKING STATE_FIRST NO_TICKET FREE_FIRST RESEND DROP_LANE; do
+	wrong inherit -D$variant
+done
+
 if $is_long; then
 	right sleep -DGIFTS_1=3
 	right lane -DCELLS=4 -DMESSAGES=20
