@@ -128,7 +128,7 @@ end_inheritance(struct pinion_runtime *rt, struct host *h)
 		    "%.80s: the process of replica %u has ended; %u of its calls had started and failed, "
 		    "%u had not and go on",
 		    h->replica->deployment->name, h->replica->number, n->failed, n->redirected);
-	if (has_answered(rt, h, n->failed) ||
+	if (has_answered(rt, h, n->failed + n->repeated) ||
 	    clock_monotonic_ns() - h->served_at > STEADY_MS * UINT64_C(1000000))
 		h->crashes = 0;
 	if (h->dying >= 0)

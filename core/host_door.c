@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/application.h"
 #include "core/brief.h"
@@ -100,6 +101,8 @@ pinioni_host_claim(struct client *c, struct pinion_runtime *rt, struct control_m
 
 	if (c->host != NULL || !read_names(m->text, &app, &deployment))
 		return -EBADMSG;
+	if (c->peer.pid == getpid())
+		return -EINVAL; /* it would be killed for what a host does */
 	if (m->host.request_size != sizeof(struct pinion_request)) {
 		(void)snprintf(text, CONTROL_TEXT, "it runs another build of pinion");
 		return -EPROTO;

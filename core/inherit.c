@@ -255,11 +255,25 @@ was_sent(const struct inheritance *n, const struct worker *dead, const struct pi
 }
 
 enum fate {
-	FATE_NONE,   /* nothing is to be done */
-	FATE_TOLD,   /* it is answered: whoever asked may not have been told */
-	FATE_FAILED, /* it was started */
+	FATE_NONE,     /* nothing is to be done */
+	FATE_TOLD,     /* it is answered: whoever asked may not have been told */
+	FATE_FAILED,   /* it was started */
+	FATE_REPEATED, /* the same; its method may be run once more */
 	FATE_REDIRECTED
 };
+
+/* Its first run: what had been handed on, or repeated, was started before. So a call that ends each process that runs it ends
+ * two of them. */
+static bool
+may_repeat(const struct inheritance *n, const struct message *m)
+{
+	const struct replica_table *table = registry_replicas(&n->runtime->registry);
+	const struct deployment *d =
+	    m->target < table->count ? table->replicas[m->target]->deployment : NULL;
+
+	return d != NULL && m->method < d->method_count && d->methods[m->method].is_idempotent &&
+	    (m->call & 0xff) == 0 && m->slot != SLOT_NONE;
+}
 
 static enum fate
 fate_of_pending(
@@ -279,6 +293,10 @@ fate_of_pending(
 	case REQUEST_QUEUED:
 	case REQUEST_GATHERED:
 		return FATE_REDIRECTED;
+	case REQUEST_RUNNING:
+	case REQUEST_RELAYING:
+	case REQUEST_DEFERRED:
+		return may_repeat(n, message_of(r)) ? FATE_REPEATED : FATE_FAILED;
 	default:
 		return FATE_FAILED;
 	}
@@ -317,8 +335,12 @@ see_to(struct inheritance *n, struct worker *w, const struct pinion_request *r, 
 		pinioni_request_reject_for(w, m, -EOWNERDEAD, "its process ended while it ran");
 		n->failed++;
 	} else {
-		redirect(w, n->host, m);
+		struct message again = *m;
+
+		again.call += fate == FATE_REPEATED; /* a hop: it is not its first run */
+		redirect(w, n->host, &again);
 		n->redirected++;
+		n->repeated += fate == FATE_REPEATED;
 	}
 }
 
@@ -388,6 +410,7 @@ inherit(struct worker *w, void *arg)
 	see_to_all(n, w, dead, FATE_TOLD);
 	see_to_all(n, w, dead, FATE_FAILED);
 	send_boxed(n, w, dead);
+	see_to_all(n, w, dead, FATE_REPEATED);
 	see_to_all(n, w, dead, FATE_REDIRECTED);
 	pinioni_port_order(w->port);
 }

@@ -5,7 +5,7 @@
  *   host dead (the kernel says so)
  *     its journal, request by request                  lanes to it, while nobody takes from them
  *       slot is DONE           told once more            a sibling serves, or it will not come back:
- *       started                -EOWNERDEAD                 the stand-in takes them, and redirects each
+ *       started                -EOWNERDEAD, or once more                 the stand-in takes them, and redirects each
  *       on its way elsewhere   left alone                else they wait there for the one that is started in its place
  *       not started            redirected
  *     its outboxes             sent on
@@ -31,7 +31,7 @@ struct inheritance {
 	struct journal journal;
 	const pinion_port *from;    /* its worker's; NULL: it had none */
 	uint64_t last[WORKERS_MAX]; /* in its lane to each worker, the ticket of the last message */
-	uint32_t failed, redirected;
+	uint32_t failed, redirected, repeated;
 };
 
 /* Begins; control_is_done(&n->letter) when all is seen to. */

@@ -168,6 +168,8 @@ typedef struct pinion_method {
 	pinion_params params;
 	pinion_returns returns; /* absent: nothing; then returning 0 is the answer */
 	uint32_t result_max;    /* bytes of a str or bytes result; 0: PINION_RESULT_MAX_DEFAULT */
+	/* May be run once more for the same call: when its process dies while it runs, another does, once. Not of a stream. */
+	bool idempotent;
 	bool
 	    stream; /* yields any number of `returns`, each of at most result_max; returning 0 ends it */
 	/* Instead of `handler`. Requests that gather count as ongoing: max_ongoing_requests is to be max_batch_size for

@@ -50,7 +50,8 @@ struct method {
 	uint8_t index;
 	bool
 	    has_more; /* a long result, or rules: not started the short way on the caller's worker */
-	bool any_params; /* a task: whatever it is called with */
+	bool any_params;    /* a task: whatever it is called with */
+	bool is_idempotent; /* a call that a dead host had started is started once more */
 };
 
 /* How its requests run together, where the method has a batch handler. */

@@ -120,6 +120,7 @@ pinioni_spec_make(const pinion_node *node)
 			.item_size = m->stream ? result_size(m) : 0,
 			.param_count = (uint8_t)m->params.count,
 			.index = (uint8_t)i,
+			.is_idempotent = m->idempotent && !m->stream,
 			.has_more = m->stream || result_size(m) > SLOT_BYTES || spec_has_rules(d) };
 		if (m->batch != NULL)
 			d->methods[i].handler = pinioni_batch_join;

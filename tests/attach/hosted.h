@@ -87,6 +87,16 @@ crash(void *state, pinion_request *req)
 	return 0;
 }
 
+/* As often as it says, and then it answers. */
+static inline int
+crash_once(void *state, pinion_request *req)
+{
+	begin(req);
+	if (atomic_load(&ledger[pinion_arg_i64(req, 0)]) <= pinion_arg_i64(req, 1))
+		return crash(state, req);
+	return pinion_reply(req, INT64_C(7));
+}
+
 static inline int
 take_long(void *state, pinion_request *req)
 {
@@ -130,6 +140,9 @@ static const pinion_deployment worker = {
 		.returns = PINION_RETURNS_I64),
 	    PINION_METHOD("process", process_of, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("crash", crash, .returns = PINION_RETURNS_I64),
+	    PINION_METHOD("crash_once", crash_once,
+		.params = PINION_PARAMS(PINION_I64("id"), PINION_I64("times")),
+		.returns = PINION_RETURNS_I64, .idempotent = true),
 	    PINION_METHOD("count", count_up, .params = PINION_PARAMS(PINION_I64("to")),
 		.returns = PINION_RETURNS_I64, .stream = true),
 	    PINION_METHOD(

@@ -57,7 +57,7 @@ hostile_end(struct hostile *h)
 	struct burial *b = pinioni_guest_bury(h->port);
 
 	assert(b != NULL);
-	while (!pinioni_burial_turn(b))
+	while (!(pinioni_burial_turn(b) && pinioni_burial_end(b)))
 		hostile_turns(h, 1);
 	h->port = NULL;
 }

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "core/control.h"
+#include "core/request.h"
 #include "core/limits.h"
 #include "shm/channel.h"
 #include "shm/directory.h"
@@ -231,6 +232,43 @@ what_is_not_its_own_cannot_be_closed_or_rung(void **state)
 	m.from = own;
 	say(channel, &m, sizeof m); /* once is enough */
 	assert_true(is_shown_out(channel));
+	assert_well();
+}
+
+/* Only a host says such things, and none has what it takes to be one here. */
+static void
+who_is_no_host_and_speaks_as_one_is_shown_out(void **state)
+{
+	const enum control_kind kinds[] = { CONTROL_READY, CONTROL_BURIED, CONTROL_RING,
+		CONTROL_REFUSED, CONTROL_COUNT, CONTROL_ENDED, CONTROL_GUEST, CONTROL_BURY,
+		CONTROL_FORGET, CONTROL_DEPLOYED, CONTROL_CANCEL, CONTROL_END };
+	struct control_message m;
+	int channel;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		channel = greeted();
+		m = message_of(kinds[i]);
+		say(channel, &m, sizeof m);
+		assert_true(is_shown_out(channel));
+	}
+	channel = greeted();
+	m = message_of(CONTROL_PORT);
+	m.port.arena_bytes = 1 << 18;
+	m.port.flags = CONTROL_PORT_WORKER;
+	say(channel, &m, sizeof m);
+	assert_true(is_shown_out(channel));
+	channel = greeted();
+	m = message_of(CONTROL_HOST);
+	memset(m.text, 'x', sizeof m.text); /* names without an end */
+	m.host.request_size = sizeof(struct pinion_request);
+	assert_true(ask(channel, &m) < 0);
+	m = message_of(CONTROL_HOST);
+	(void)memcpy(m.text, "default\0Nope", 13);
+	m.host.number = UINT32_MAX;
+	m.host.request_size = sizeof(struct pinion_request);
+	assert_true(ask(channel, &m) < 0);
+	(void)close(channel);
 	assert_well();
 }
 
@@ -536,6 +574,8 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 		    one_process_has_so_many_ports_and_no_more, start, stop),
 		cmocka_unit_test_setup_teardown(so_many_processes_attach_and_no_more, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    who_is_no_host_and_speaks_as_one_is_shown_out, start, stop),
 		cmocka_unit_test_setup_teardown(who_does_not_read_is_shown_out, start, stop),
 		cmocka_unit_test(an_answer_that_makes_no_sense_is_refused),
 		cmocka_unit_test(descriptors_that_are_no_sealed_segments_are_refused),

@@ -88,6 +88,23 @@ a_stream_ends_behind_its_items(void **state)
 	pinion_stream_close(s);
 }
 
+/* Once: one that ends each process that runs it would end all. */
+static void
+what_is_idempotent_is_begun_once_more(void **state)
+{
+	pinion_handle to = handle_of("one", "crash_once");
+	pinion_response r = pinion_call(to, PINION_ARGS(1, 1));
+	int64_t x;
+
+	(void)state;
+	assert_int_equal(number(r), 7);
+	assert_int_equal(atomic_load(&ledger[1]), 2);
+	r = pinion_call(to, PINION_ARGS(2, 100));
+	assert_int_equal(pinion_result(r, &x), -EOWNERDEAD);
+	assert_int_equal(atomic_load(&ledger[2]), 2);
+	pinion_release(r);
+}
+
 static void
 a_crash_loop_fails_with_its_reason(void **state)
 {
@@ -222,6 +239,8 @@ main(int argc, char **argv)
 		    a_chain_behind_it_is_told, hosted_start, hosted_stop),
 		cmocka_unit_test_setup_teardown(
 		    a_stream_ends_behind_its_items, hosted_start, hosted_stop),
+		cmocka_unit_test_setup_teardown(
+		    what_is_idempotent_is_begun_once_more, hosted_start, hosted_stop),
 		cmocka_unit_test_setup_teardown(
 		    a_crash_loop_fails_with_its_reason, hosted_start, hosted_stop),
 		cmocka_unit_test_setup_teardown(

@@ -83,7 +83,7 @@ bury(pinion_port *port)
 	unsigned turns = 0;
 
 	fuzz_check(b != NULL, "memory", "");
-	while (!pinioni_burial_turn(b) && turns++ < TURNS_MAX)
+	while (!(pinioni_burial_turn(b) && pinioni_burial_end(b)) && turns++ < TURNS_MAX)
 		(void)pinion_work(rt);
 	fuzz_check(turns < TURNS_MAX, "a port is buried", "");
 	(void)pinion_work(rt);
@@ -99,7 +99,7 @@ make_right(struct control_message *m, uint8_t how)
 	if ((how & 4) != 0)
 		m->layout_hash = pinioni_segment_layout_hash();
 	if ((how & 8) != 0)
-		m->kind = m->kind % 6 + 1;
+		m->kind = m->kind % CONTROL_END + 1; /* the last */
 	if ((how & 16) != 0)
 		m->port.arena_bytes = 1 << 18;
 }
