@@ -34,11 +34,12 @@ scale(struct pinion_runtime *rt, struct deployment *d, uint32_t count, int64_t l
     pinion_diag *diag)
 {
 	char text[FAULT_TEXT] = "";
+	uint32_t now = deployment_is_isolated(d) ? d->wanted : deployment_count(d);
 	int err = 0;
 
-	if (count > deployment_count(d))
+	if (count > now)
 		err = pinioni_deployment_grow(rt, d, count, text);
-	else if (count < deployment_count(d))
+	else if (count < now)
 		pinioni_deployment_shrink(rt, d, count, limit_ns);
 	return err == 0
 	    ? 0
@@ -158,9 +159,13 @@ check_numbers(const pinion_change_options *o)
 static int
 check(const struct deployment *d, const pinion_change_options *o)
 {
-	if (deployment_is_isolated(d))
+	if (deployment_is_isolated(d) &&
+	    (o->user_config != NULL || o->max_ongoing_requests != 0 ||
+		o->max_queued_requests != 0 || o->max_batch_size != 0 || o->batch_wait_ns != 0 ||
+		o->max_concurrent_batches != 0))
 		return pinioni_refuse(o->diag, -EOPNOTSUPP,
-		    "%s runs in processes of its own: it is not changed while it runs", d->name);
+		    "%s runs in processes of its own: but for num_replicas it is not changed while it runs",
+		    d->name);
 	if (o->user_config != NULL && d->declared->reconfigure == NULL)
 		return pinioni_refuse(
 		    o->diag, -EINVAL, "%s has no reconfigure to read a user_config", d->name);

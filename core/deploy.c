@@ -306,6 +306,27 @@ start_all(struct pinion_runtime *rt, struct deployment *d, uint32_t from, uint32
 	return 0;
 }
 
+/* Those that serve go on doing so, whatever comes of the others. */
+static int
+grow_isolated(
+    struct pinion_runtime *rt, struct deployment *d, uint32_t count, char text[FAULT_TEXT])
+{
+	uint32_t from = d->is_live ? d->wanted : 0;
+	int err;
+
+	(void)pthread_mutex_lock(&rt->lock);
+	d->wanted = count;
+	(void)pthread_mutex_unlock(&rt->lock);
+	err = pinioni_hosts_start(rt, d, from, count, text);
+	if (err == 0 || !d->is_live)
+		return err;
+	(void)pthread_mutex_lock(&rt->lock);
+	d->wanted = from;
+	(void)pthread_mutex_unlock(&rt->lock);
+	pinioni_hosts_end(rt, d, from, rt->drain_ns, false);
+	return err;
+}
+
 int
 pinioni_deployment_grow(
     struct pinion_runtime *rt, struct deployment *d, uint32_t count, char text[FAULT_TEXT])
@@ -318,7 +339,7 @@ pinioni_deployment_grow(
 		(void)snprintf(
 		    text, FAULT_TEXT, "more than %d replicas in one runtime", DIRECTORY_REPLICAS);
 	if (err == 0 && deployment_is_isolated(d))
-		return pinioni_hosts_start(rt, d, text);
+		return grow_isolated(rt, d, count, text);
 	if (err == 0)
 		err = reserve_fibers(rt, d, count, text);
 	if (err == 0)
@@ -332,12 +353,29 @@ pinioni_deployment_grow(
 	return 0;
 }
 
+/* Of those that leave, what they have not begun goes to the others. 0: they end for good. */
+static void
+shrink_isolated(struct pinion_runtime *rt, struct deployment *d, uint32_t count, int64_t limit_ns)
+{
+	(void)pthread_mutex_lock(&rt->lock);
+	if (count != 0)
+		d->wanted = count;
+	if (count == 0 || pinioni_hosts_serve(rt, d) || deployment_count(d) > count)
+		pinioni_deployment_publish(rt, d, count);
+	(void)pthread_mutex_unlock(&rt->lock);
+	pinioni_hosts_end(rt, d, count, limit_ns, count == 0);
+}
+
 void
 pinioni_deployment_shrink(
     struct pinion_runtime *rt, struct deployment *d, uint32_t count, int64_t limit_ns)
 {
 	uint32_t from = deployment_count(d);
 
+	if (deployment_is_isolated(d)) {
+		shrink_isolated(rt, d, count, limit_ns);
+		return;
+	}
 	(void)pthread_mutex_lock(&rt->lock);
 	pinioni_deployment_publish(rt, d, count);
 	(void)pthread_mutex_unlock(&rt->lock);
@@ -391,7 +429,7 @@ static void
 forget_deployment(struct pinion_runtime *rt, struct deployment *d)
 {
 	if (d != NULL && deployment_is_isolated(d))
-		pinioni_hosts_end(rt, d, 0);
+		pinioni_hosts_end(rt, d, 0, 0, true);
 	pinioni_spec_free(d);
 }
 
@@ -426,23 +464,10 @@ pinioni_deploy(struct pinion_app *app, pinion_node *node)
 	return err;
 }
 
-/* Calls go nowhere from now on, and its processes end. */
-static void
-end_isolated(struct pinion_runtime *rt, struct deployment *d)
-{
-	(void)pthread_mutex_lock(&rt->lock);
-	pinioni_deployment_publish(rt, d, 0);
-	(void)pthread_mutex_unlock(&rt->lock);
-	pinioni_hosts_end(rt, d, rt->drain_ns);
-}
-
 void
 pinioni_undeploy(struct pinion_runtime *rt, struct deployment *d)
 {
-	if (deployment_is_isolated(d))
-		end_isolated(rt, d);
-	else
-		pinioni_deployment_shrink(rt, d, 0, rt->drain_ns);
+	pinioni_deployment_shrink(rt, d, 0, rt->drain_ns);
 	d->is_live = false;
 	for (uint32_t i = 0; i < d->own_count; i++)
 		rt->replicas_placed[d->own[i]->worker->index]--;

@@ -29,6 +29,7 @@ enum host_state {
 	HOST_SERVING,
 	HOST_LEAVING,
 	HOST_DEAD,
+	HOST_IDLE, /* its replica is not wanted just now; the place is kept */
 	HOST_FAILED,
 };
 
@@ -76,11 +77,16 @@ void pinioni_hosts_free(struct pinion_runtime *rt);
 struct worker *pinioni_host_place(struct pinion_runtime *rt, struct replica *r);
 /* All hosts know the deployments that there are. Locked. */
 void pinioni_hosts_tell_deployed(struct pinion_runtime *rt);
-/* Its processes are started; returns when all its replicas have had init, or one could not. 0, or why not. Not locked. */
-int pinioni_hosts_start(struct pinion_runtime *rt, struct deployment *d, char text[FAULT_TEXT])
-    __attribute__((warn_unused_result));
-/* All its replicas have had deinit, or their processes were killed when they did not end in time. Not locked. */
-void pinioni_hosts_end(struct pinion_runtime *rt, struct deployment *d, int64_t limit_ns);
+/* The processes of its replicas from `from` up to `count` are started; returns when these have had init, or one could not. 0, or
+ * why not. Not locked. */
+int pinioni_hosts_start(struct pinion_runtime *rt, struct deployment *d, uint32_t from,
+    uint32_t count, char text[FAULT_TEXT]) __attribute__((warn_unused_result));
+/* Its replicas from `from` on have had deinit, or their processes were killed when they did not end in time. for_good: their
+ * places are free. Not locked. */
+void pinioni_hosts_end(struct pinion_runtime *rt, struct deployment *d, uint32_t from,
+    int64_t limit_ns, bool for_good);
+/* Whether as many as are wanted serve. Locked. */
+bool pinioni_hosts_serve(const struct pinion_runtime *rt, const struct deployment *d);
 /* What hosts have under way; UINT32_MAX: not all have said so yet. Not locked. */
 uint32_t pinioni_hosts_left(struct pinion_runtime *rt);
 void pinioni_hosts_cancel(struct pinion_runtime *rt);

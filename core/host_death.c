@@ -166,12 +166,13 @@ is_to_stand(const struct pinion_runtime *rt, const struct host *h)
 	const struct deployment *d;
 
 	if (h->replica == NULL || h->pidfd >= 0 || is_expected(h) ||
-	    (h->state != HOST_WANTED && h->state != HOST_FAILED))
+	    (h->state != HOST_WANTED && h->state != HOST_FAILED && h->state != HOST_IDLE))
 		return false;
 	if (h->is_going)
 		return !pinioni_host_lanes_are_empty(rt, h);
 	d = h->replica->deployment;
-	if (h->state == HOST_FAILED || runtime_phase(rt) != RUNTIME_RUNNING)
+	if (h->state == HOST_FAILED || h->state == HOST_IDLE ||
+	    runtime_phase(rt) != RUNTIME_RUNNING)
 		return true;
 	if (!h->has_served)
 		return false;

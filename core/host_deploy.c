@@ -82,11 +82,12 @@ enum progress {
 
 /* Locked. */
 static enum progress
-look(struct pinion_runtime *rt, const struct deployment *d, char text[FAULT_TEXT], int *err)
+look(struct pinion_runtime *rt, const struct deployment *d, uint32_t from, uint32_t count,
+    char text[FAULT_TEXT], int *err)
 {
 	enum progress progress = PROGRESS_DONE;
 
-	for (uint32_t i = 0; i < d->own_count; i++) {
+	for (uint32_t i = from; i < count; i++) {
 		struct host *h = host_of(rt, d->own[i]);
 
 		pinioni_host_reap(h);
@@ -109,20 +110,24 @@ look(struct pinion_runtime *rt, const struct deployment *d, char text[FAULT_TEXT
 }
 
 int
-pinioni_hosts_start(struct pinion_runtime *rt, struct deployment *d, char text[FAULT_TEXT])
+pinioni_hosts_start(struct pinion_runtime *rt, struct deployment *d, uint32_t from, uint32_t count,
+    char text[FAULT_TEXT])
 {
 	int err = 0;
 
-	if (d->host_command == NULL)
-		return 0; /* they come when they come */
 	(void)pthread_mutex_lock(&rt->lock);
-	for (uint32_t i = 0; i < d->own_count && err == 0; i++) {
+	for (uint32_t i = from; i < count; i++)
+		if (host_of(rt, d->own[i])->state == HOST_IDLE)
+			host_enter(rt, host_of(rt, d->own[i]), HOST_WANTED);
+	if (d->host_command == NULL)
+		count = from; /* they come when they come */
+	for (uint32_t i = from; i < count && err == 0; i++) {
 		err = pinioni_host_spawn(rt, d, host_of(rt, d->own[i]));
 		if (err != 0)
 			(void)snprintf(text, FAULT_TEXT, "\"%.100s\" cannot be started: %s",
 			    d->host_command[0], strerror(-err));
 	}
-	while (err == 0 && look(rt, d, text, &err) == PROGRESS_WAITS)
+	while (err == 0 && look(rt, d, from, count, text, &err) == PROGRESS_WAITS)
 		pinioni_hosts_wait_a_little(rt);
 	(void)pthread_mutex_unlock(&rt->lock);
 	return err;
@@ -155,36 +160,59 @@ has_gone(const struct pinion_runtime *rt, struct host *h)
 }
 
 static bool
-all_have_gone(struct pinion_runtime *rt, const struct deployment *d)
+all_have_gone(struct pinion_runtime *rt, const struct deployment *d, uint32_t from)
 {
 	bool all = true;
 
-	for (uint32_t i = 0; i < d->own_count; i++)
+	for (uint32_t i = from; i < d->own_count; i++)
 		all = has_gone(rt, host_of(rt, d->own[i])) && all;
 	return all;
 }
 
+/* Its replica may be wanted again. */
+static void
+leave_place(struct host *h, bool for_good)
+{
+	struct replica *r = h->replica;
+
+	*h = HOST_NONE;
+	if (for_good)
+		return;
+	h->replica = r;
+	h->state = HOST_IDLE;
+}
+
+bool
+pinioni_hosts_serve(const struct pinion_runtime *rt, const struct deployment *d)
+{
+	for (uint32_t i = 0; i < d->wanted; i++)
+		if (host_of(rt, d->own[i])->state != HOST_SERVING)
+			return false;
+	return true;
+}
+
 void
-pinioni_hosts_end(struct pinion_runtime *rt, struct deployment *d, int64_t limit_ns)
+pinioni_hosts_end(
+    struct pinion_runtime *rt, struct deployment *d, uint32_t from, int64_t limit_ns, bool for_good)
 {
 	uint64_t start = clock_monotonic_ns();
 	bool is_late = false;
 
 	(void)pthread_mutex_lock(&rt->lock);
-	for (uint32_t i = 0; i < d->own_count; i++)
+	for (uint32_t i = from; i < d->own_count; i++)
 		tell_end(host_of(rt, d->own[i]));
 	pinioni_door_knock(rt->door);
 	/* As long as it takes there: what runs has so long to end, and as long when canceled. */
-	while (!all_have_gone(rt, d)) {
+	while (!all_have_gone(rt, d, from)) {
 		if (clock_monotonic_ns() - start > LATE * (uint64_t)limit_ns) {
 			is_late = true;
-			for (uint32_t i = 0; i < d->own_count; i++)
+			for (uint32_t i = from; i < d->own_count; i++)
 				pinioni_host_kill(host_of(rt, d->own[i]));
 		}
 		pinioni_hosts_wait_a_little(rt);
 	}
-	for (uint32_t i = 0; i < d->own_count; i++)
-		*host_of(rt, d->own[i]) = HOST_NONE;
+	for (uint32_t i = from; i < d->own_count; i++)
+		leave_place(host_of(rt, d->own[i]), for_good);
 	(void)pthread_mutex_unlock(&rt->lock);
 	if (is_late)
 		pinioni_runtime_log(

@@ -159,15 +159,6 @@ pinioni_host_join(struct client *c, struct pinion_runtime *rt)
 
 /* ---- what it says ----------------------------------------------------------------------------- */
 
-static bool
-all_serve(const struct pinion_runtime *rt, const struct deployment *d)
-{
-	for (uint32_t i = 0; i < d->own_count; i++)
-		if (host_of(rt, d->own[i])->state != HOST_SERVING)
-			return false;
-	return true;
-}
-
 static int
 take_ready(struct pinion_runtime *rt, struct host *h, const struct control_message *m)
 {
@@ -187,8 +178,8 @@ take_ready(struct pinion_runtime *rt, struct host *h, const struct control_messa
 	h->served_at = clock_monotonic_ns();
 
 	host_enter(rt, h, HOST_SERVING);
-	if (all_serve(rt, d))
-		pinioni_deployment_publish(rt, d, d->own_count);
+	if (pinioni_hosts_serve(rt, d))
+		pinioni_deployment_publish(rt, d, d->wanted);
 	return 0;
 }
 

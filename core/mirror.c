@@ -55,9 +55,13 @@ fill(struct pinion_runtime *rt, struct replica_table *t)
 		const struct deployment *d = registry_deployment(&rt->registry, number);
 		uint32_t first = d == NULL ? 0 : directory_get32(&dir->deployments[number].first);
 
-		t->replicas[i] = i == s->replica->index
+		uint32_t worker = directory_get32(&dir->replicas[i].worker);
+
+		/* When its deployment has grown it has another number, too. */
+		t->replicas[i] =
+		    i == s->replica->index || (worker == rt->own_first && d == s->deployment)
 		    ? s->replica
-		    : stranger(rt, i, d, first, directory_get32(&dir->replicas[i].worker));
+		    : stranger(rt, i, d, first, worker);
 		if (t->replicas[i] == NULL)
 			return -ENOMEM;
 	}

@@ -212,7 +212,7 @@ typedef struct pinion_bind_options {
 	int32_t max_concurrent_batches;
 	const char *user_config; /* a text that `reconfigure` reads; NULL: none */
 	/* "none"; "process": each replica in a process of its own (pinion_host), one of the runtime's .host_workers. Calls to and
-	 * from it cross as any other. It is not changed while it runs. */
+	 * from it cross as any other. While it runs, num_replicas alone can be changed. */
 	const char *isolation;
 } pinion_bind_options;
 

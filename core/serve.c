@@ -355,6 +355,20 @@ pinion_host_with(const pinion_host_options *given)
 
 /* ---- going ------------------------------------------------------------------------------------ */
 
+/* Of a deployment that has others, what it has not begun goes to these. */
+static void
+end_replica(struct pinion_runtime *rt, struct serving *s)
+{
+	(void)pthread_mutex_lock(&rt->lock);
+	s->mirrored = UINT64_MAX;
+	(void)!pinioni_mirror_renew(rt); /* without memory it is as it was */
+	(void)pthread_mutex_unlock(&rt->lock);
+	if (runtime_phase(rt) == RUNTIME_RUNNING && deployment_count(s->deployment) != 0)
+		pinioni_replica_leave(s->replica, rt->drain_ns);
+	else
+		pinioni_replica_end(s->replica, rt->drain_ns);
+}
+
 int
 pinion_host_wait(pinion_runtime *rt)
 {
@@ -370,7 +384,7 @@ pinion_host_wait(pinion_runtime *rt)
 	(void)pthread_mutex_unlock(&s->lock);
 	if (runtime_phase(rt) >= RUNTIME_STOPPED)
 		return -EOWNERDEAD;
-	pinioni_replica_end(s->replica, rt->drain_ns);
+	end_replica(rt, s);
 	pinioni_attached_tell(rt->attached, &m);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "tests/attach/serve.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 static pinion_runtime *rt;
 static char own_name[32];
@@ -434,6 +435,63 @@ threads_come_and_go(void **state)
 	}
 }
 
+/* ---- more and fewer --------------------------------------------------------------------------- */
+
+static void *
+call_until_told(void *over)
+{
+	while (!atomic_load((_Atomic bool *)over))
+		if (number(pinion_call(handle_of("far", "add"), PINION_ARGS(1))) != 101)
+			return "wrong";
+	return NULL;
+}
+
+static unsigned
+processes_of_far(void)
+{
+	int64_t seen[8];
+	unsigned count = 0;
+
+	for (int i = 0; i < 16; i++) {
+		int64_t pid = number(pinion_call(handle_of("far", "process"), PINION_ARGS()));
+		unsigned k = 0;
+
+		while (k < count && seen[k] != pid)
+			k++;
+		if (k == count)
+			seen[count++] = pid;
+	}
+	return count;
+}
+
+static void
+replicas_come_and_go_while_calls_fly(void **state)
+{
+	static _Atomic bool over;
+	pinion_diag diag;
+	pthread_t t;
+	void *wrong;
+
+	(void)state;
+	atomic_store(&over, false);
+	assert_int_equal(pthread_create(&t, NULL, call_until_told, &over), 0);
+	assert_int_equal(processes_of_far(), 2);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pinion_scale(rt, "app", "far", 1, &diag), 0);
+		assert_int_equal(processes_of_far(), 1);
+		assert_int_equal(pinion_scale(rt, "app", "far", 3, &diag), 0);
+		assert_int_equal(processes_of_far(), 3);
+	}
+	assert_int_equal(pinion_scale(rt, "app", "far", 4, &diag), -EUSERS);
+	assert_int_equal(processes_of_far(), 3);
+	assert_int_equal(
+	    pinion_reconfigure(rt, "far", .app = "app", .max_ongoing_requests = 3, .diag = &diag),
+	    -EOPNOTSUPP);
+	atomic_store(&over, true);
+	assert_int_equal(pthread_join(t, &wrong), 0);
+	assert_null(wrong);
+}
+
 /* ---- another process calls -------------------------------------------------------------------- */
 
 static int
@@ -524,6 +582,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(references_cross, start, stop),
 		cmocka_unit_test_setup_teardown(errors_cross, start, stop),
 		cmocka_unit_test_setup_teardown(threads_come_and_go, start, stop),
+		cmocka_unit_test_setup_teardown(replicas_come_and_go_while_calls_fly, start, stop),
 		cmocka_unit_test_setup_teardown(clients_call_hosts, start, stop),
 		cmocka_unit_test_setup_teardown(an_init_that_fails_says_so, start, stop),
 		cmocka_unit_test_setup_teardown(
