@@ -136,6 +136,7 @@ make_port(struct client *c, struct pinion_runtime *rt, struct control_message *m
 	if (err != 0)
 		return err;
 	port->of_host = c->host;
+	port->is_foreign = c->peer.uid != getuid() && c->peer.uid != 0;
 	if (is_workers) {
 		port->worker = c->host->replica->worker;
 		port->is_trusted = true;

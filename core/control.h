@@ -86,6 +86,7 @@ struct control_port {
 enum control_port_flag {
 	CONTROL_PORT_WORKER = 1,  /* a worker calls from it: of a host, its own */
 	CONTROL_PORT_TRUSTED = 2, /* what comes from it is not guarded */
+	CONTROL_PORT_FOREIGN = 4, /* it is another user's */
 };
 
 /* Of HOST. The question's text: application, deployment, each with its end. */

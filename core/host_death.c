@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * core/host_death.c - a host that has died: what it had is seen to, and it is started again, or not: core/host.h.
+ *
+ * Threads   The door's, in turns; a worker reads the journal and stands in, by letters.
  */
 #include <errno.h>
 #include <poll.h>

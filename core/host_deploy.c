@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * core/host_deploy.c - an isolated deployment gets its processes, and ends them: core/host.h.
+ *
+ * Threads   Whoever deploys, one at a time; it waits, for as long as init and deinit take.
  */
 #include <errno.h>
 #include <signal.h>
@@ -213,6 +215,7 @@ pinioni_hosts_end(
 	}
 	for (uint32_t i = from; i < d->own_count; i++)
 		leave_place(host_of(rt, d->own[i]), for_good);
+	pinioni_door_knock(rt->door); /* somebody is to look after places that are kept */
 	(void)pthread_mutex_unlock(&rt->lock);
 	if (is_late)
 		pinioni_runtime_log(

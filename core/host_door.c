@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * core/host_door.c - hosts that come, what they say, and that one has gone: core/host.h.
+ *
+ * Threads   The door's.
+ * Death     Of a host at any step: its connection ends, or its pidfd says so; what it had claimed is wanted again.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * core/hosts.c - what hosts are told: of deployments and ports, and asked: core/host.h.
+ *
+ * Threads   Any, under the runtime's lock. None waits for a host: what one does not read is kept, and said in the door's turns.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -151,7 +153,8 @@ pinioni_host_tell_of(const struct pinion_runtime *rt, struct host *h, pinion_por
 	m.from = port->worker == NULL ? 0 : port->worker->index + 1;
 	m.port = (struct control_port){ .arena_bytes = port->memory.arena_size,
 		.index = port->index,
-		.flags = port->is_guest && !port->is_trusted ? 0 : CONTROL_PORT_TRUSTED };
+		.flags = (port->is_guest && !port->is_trusted ? 0u : CONTROL_PORT_TRUSTED) |
+		    (port->is_foreign ? CONTROL_PORT_FOREIGN : 0u) };
 	say(h, &m, descriptors, 2);
 	port->known_to |= host_bit(rt, h);
 }

@@ -144,6 +144,7 @@ pinioni_mirror_port(
 	if (m->from != 0)
 		port->worker = &rt->workers[m->from - 1];
 	port->is_trusted = (m->port.flags & CONTROL_PORT_TRUSTED) != 0;
+	port->is_foreign = (m->port.flags & CONTROL_PORT_FOREIGN) != 0;
 	err = pinioni_port_enter_runtime(rt, port);
 	if (err != 0) {
 		pinioni_port_destroy(port);

@@ -125,6 +125,7 @@ struct pinion_port {
 	bool is_guest;       /* another process's, whose calls are run here: it has no notes */
 	bool is_granted;     /* our own, whose calls are run in another process, */
 	bool is_lost;        /* which has ended: nothing of it is pending any more */
+	bool is_foreign;     /* of a guest, another user's: what lies there is copied first */
 	struct port_memory memory;
 	struct arena arena;
 	struct lane_memory lanes;

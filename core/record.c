@@ -376,6 +376,17 @@ is_of_result(unsigned kind)
 	return kind <= PINION_KIND_HANDLE || kind == PINION_KIND_REF;
 }
 
+/* NULL: no memory. */
+static const void *
+copy_in(struct pinion_request *r, const void *data, uint32_t length)
+{
+	void *copy = pinion_alloc(r, length == 0 ? 1 : length);
+
+	if (copy != NULL)
+		memcpy(copy, data, length);
+	return copy;
+}
+
 /* What a reference stands for becomes the view. */
 static int
 view_result(struct pinion_request *r, const struct record_ref *ref, struct view *v)
@@ -405,7 +416,7 @@ view_result(struct pinion_request *r, const struct record_ref *ref, struct view 
 		v->at = port_memory_at(&port->memory,
 		    (uint64_t)port_memory_place(&port->memory, ref->at).at * ARENA_GRANULE,
 		    v->length);
-	if (ref->port != r->message.port && v->at != NULL)
+	if ((ref->port != r->message.port || port->is_foreign) && v->at != NULL)
 		v->at = copy_result(r, slot, ref->call >> 16, v->at, v->length);
 	return v->at == NULL ? -ESTALE : 0;
 }
@@ -424,7 +435,11 @@ view_ref(struct pinion_request *r, const struct record_ref *ref, struct view *v)
 		return -ESTALE;
 	v->length = (uint32_t)ref->call;
 	v->at = port_memory_at(&port->memory, (uint64_t)ref->at * ARENA_GRANULE, v->length);
-	return v->at == NULL ? -EBADMSG : 0;
+	if (v->at == NULL)
+		return -EBADMSG;
+	if (port->is_foreign)
+		v->at = copy_in(r, v->at, v->length);
+	return v->at == NULL ? -ENOMEM : 0;
 }
 
 /* A view of what came by reference is checked against what was declared. */
@@ -516,6 +531,18 @@ pinioni_record_decode_at(struct pinion_request *r, const unsigned char *record, 
 	return 0;
 }
 
+/* Of arguments that are in an arena: another user may write there, also while they are read. */
+static bool
+lies_with_others(const struct pinion_request *r)
+{
+	struct record_outside outside;
+	const pinion_port *port;
+
+	memcpy(&outside, r->message.record, sizeof outside);
+	port = runtime_port(r->worker->runtime, outside.port);
+	return port != NULL && port->is_foreign;
+}
+
 int
 pinioni_record_decode(struct pinion_request *r)
 {
@@ -523,5 +550,13 @@ pinioni_record_decode(struct pinion_request *r)
 	uint32_t length;
 
 	record = record_bytes(r->worker->runtime, &r->message, &length);
+	if (r->message.length == RECORD_OUTSIDE && record != NULL && lies_with_others(r)) {
+		record = copy_in(r, record, length);
+		if (record == NULL) {
+			pinioni_request_fail(r, -ENOMEM, PINION_ORIGIN_RUNTIME,
+			    "no memory for a copy of its arguments");
+			return -ENOMEM;
+		}
+	}
 	return pinioni_record_decode_at(r, record, length);
 }

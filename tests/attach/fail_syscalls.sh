@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Each system call that attaching, or listening, makes fails once, at its first, second, ... use: the program says why in a line or goes
+# Each system call that attaching, hosting, or listening makes fails once, at its first, second, ... use: the program says why in a line or goes
 # on, is not ended by a signal, does not hang; the other side notices nothing, and nothing is left of it.
-#   fail_syscalls.sh SERVE CLIENT PINION
+#   fail_syscalls.sh SERVE CLIENT PINION HOST
 set -euo pipefail
-serve=$1 client=$2 pinion=$3
+serve=$1 client=$2 pinion=$3 host=$4
 command -v strace >/dev/null || { echo "strace is missing"; exit 77; }
 divisor=${PINION_TEST_DIVISOR:-1}
 tmp=$(mktemp -d)
@@ -62,6 +62,20 @@ for ((i = 0; ; i++)); do
 	grep -q "client process" "$tmp/status" || break
 	[ "$i" -lt 100 ] || fail "clients are left: $(cat "$tmp/status")"
 done
+
+# A host that is told to end by the terminal's signal ends: that is right.
+runs=0
+refused=0
+# shellcheck disable=SC2016 # the inner shell's
+hosting=(bash -c 'timeout --preserve-status -s TERM 0.2 "$0" "$1" || [ $? = 143 ]' "$host")
+for call in socket connect sendmsg recvmsg pidfd_open fcntl fstat mmap munmap clone3 openat memfd_create fallocate; do
+	first=$(before "$call" "${hosting[@]}" nothing-runs-by-this)
+	for ((n = first + 1; n <= first + 30; n += 2 * step)); do
+		failing "$call" "$n" ENOMEM "${hosting[@]}" test || break
+	done
+done
+echo "host: $runs runs, $refused refused"
+[ "$("$client" test)" = "$(cat "$tmp/right")" ] || fail "the server answers otherwise after its hosts"
 kill -TERM "$pid"
 wait "$pid"
 pid=

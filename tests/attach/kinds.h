@@ -170,6 +170,19 @@ read_values(void *state, pinion_request *req)
 	return pinion_reply(req, (int64_t)0);
 }
 
+/* Its text, before and behind what is written meanwhile. */
+static inline int
+read_twice(void *state, pinion_request *req)
+{
+	pinion_str text = pinion_arg_str(req, 0);
+
+	(void)state;
+	memcpy(seen.first, text.data, 4);
+	seen.meanwhile();
+	memcpy(seen.second, text.data, 4);
+	return pinion_reply(req, (int64_t)0);
+}
+
 /* Whom it calls has what it has. */
 static inline int
 hand_values_down(void *state, pinion_request *req)
@@ -211,6 +224,8 @@ static const pinion_deployment kinds = {
 		.params = PINION_PARAMS(PINION_STRUCT("s", struct wide)),
 		.returns = PINION_RETURNS_I64),
 	    PINION_METHOD("model", use_model, .returns = PINION_RETURNS_I64),
+	    PINION_METHOD("read_twice", read_twice, .params = PINION_PARAMS(PINION_STR("text")),
+		.returns = PINION_RETURNS_I64),
 	    PINION_METHOD("read_values", read_values, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("hand_down", hand_values_down, .returns = PINION_RETURNS_I64),
 	    PINION_METHOD("forward", forward_to, .params = PINION_PARAMS(PINION_HANDLE("whom")),

@@ -474,6 +474,35 @@ what_a_call_carries_is_what_it_was_when_its_handler_first_asked(void **state)
 	assert_string_equal(seen.second, "one");
 }
 
+static void
+write_over_the_record(void)
+{
+	memcpy(hostile_at(&guest, RECORD_AT), "zzzz", 4);
+}
+
+/* One of our own user's is read where it lies; another user cannot change what a handler has read. */
+static void
+what_another_user_says_is_copied_in(void **state)
+{
+	struct message m = call_of("read_twice", 0);
+
+	(void)state;
+	seen.meanwhile = write_over_the_record;
+	memset(hostile_at(&guest, RECORD_AT), 'x', LONG);
+	hostile_put_outside(&guest, &m, RECORD_AT * ARENA_GRANULE, LONG);
+	push(&m);
+	assert_ended(0, 0);
+	assert_memory_equal(seen.second, "zzzz", 4);
+	guest.port->is_foreign = true;
+	m = call_of("read_twice", 1);
+	memset(hostile_at(&guest, RECORD_AT), 'x', LONG);
+	hostile_put_outside(&guest, &m, RECORD_AT * ARENA_GRANULE, LONG);
+	push(&m);
+	assert_ended(1, 0);
+	assert_memory_equal(seen.first, "xxxx", 4);
+	assert_memory_equal(seen.second, "xxxx", 4);
+}
+
 /* What lies behind it is another's. */
 static void
 a_name_without_a_value_is_not_handed_down(void **state)
@@ -495,6 +524,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(what_another_user_says_is_copied_in),
 		TEST(a_deadline_ends_the_request_that_it_is_of_and_not_one_like_it),
 		TEST(a_cancel_beyond_its_ports_slots_is_refused),
 		TEST(a_replica_that_did_not_start_runs_nothing),
