@@ -205,6 +205,9 @@ settle(const struct hand *h)
 			assert_int_equal(x, h->wanted[i]);
 			assert_int_equal(began, 1);
 		} else {
+			if (err != -EOWNERDEAD)
+				print_message("%u of %u: %.*s\n", i, h->count,
+				    PINION_STR_FMT(pinion_response_error(h->r[i]).text));
 			assert_int_equal(err, -EOWNERDEAD);
 			assert_true(!is_behind || began == 0);
 			is_behind = true;
