@@ -66,14 +66,15 @@ check(pinion_handle book, pinion_handle risk)
 	pinion_response verdict = pinion_call(risk, PINION_ARGS(price));
 	pinion_str text;
 	int err = pinion_result(verdict, &text);
+	bool is_away = err == -ENOENT || err == -EOWNERDEAD; /* none has come; it has ended */
 
 	if (err == 0)
 		printf("may 5 be bought? %.*s\n", PINION_STR_FMT(text));
-	else if (err == -ENOENT)
+	else if (is_away)
 		printf("may 5 be bought? nobody can say: no `host' runs\n");
 	pinion_release(price);
 	pinion_release(verdict);
-	return err == -ENOENT ? 0 : err;
+	return is_away ? 0 : err;
 }
 
 int
