@@ -239,8 +239,8 @@ pushed(const struct inheritance *n, unsigned to, uint64_t ticket)
 	const struct lane_memory *lanes = &n->from->lanes;
 	const struct cell *cell = &lane_memory_cells(lanes, to)[ticket & (lanes->cells - 1)];
 
-	/* P */
-	return (int64_t)(atomic_load_explicit(&cell->sequence, memory_order_acquire) - ticket) > 0
+	/* relaxed: its writer is dead. */
+	return (int64_t)(atomic_load_explicit(&cell->sequence, memory_order_relaxed) - ticket) > 0
 	    ? &cell->message
 	    : NULL;
 }
@@ -376,9 +376,9 @@ find_last(struct inheritance *n)
 		const struct cell *cells = lane_memory_cells(&n->from->lanes, to);
 
 		for (uint32_t i = 0; i < n->from->lanes.cells; i++) {
-			/* P */
+			/* relaxed: its writer is dead. */
 			uint64_t ticket =
-			    atomic_load_explicit(&cells[i].sequence, memory_order_acquire);
+			    atomic_load_explicit(&cells[i].sequence, memory_order_relaxed);
 
 			if (ticket != 0 && (int64_t)(ticket - 1 - n->last[to]) > 0)
 				n->last[to] = ticket - 1;
