@@ -236,8 +236,9 @@ pinioni_serve_may_take(struct worker *w, const struct lane_rx *lane)
 		return true;
 	/* One that names nothing of what there is comes from nobody of ours: the guard says so. */
 	if (lane->guarded != 0)
-		return (target_is_known(w, &m) && has_begun(w, &m)) ||
-		    is_up_to_date(w->runtime, &m);
+		return port_is_known(
+			   w->runtime, lane->guarded - 1) && /* its lane is, a little before */
+		    ((target_is_known(w, &m) && has_begun(w, &m)) || is_up_to_date(w->runtime, &m));
 	return target_is_known(w, &m) && has_begun(w, &m) &&
 	    (m.slot == SLOT_NONE || port_is_known(w->runtime, m.port)) &&
 	    arguments_are_known(w, &m);

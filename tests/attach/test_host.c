@@ -525,6 +525,45 @@ clients_call_hosts(void **state)
 		assert_int_equal(guest_run("client", own_name), 0);
 }
 
+static void *
+call_at_once(void *arg)
+{
+	const pinion_handle *far = arg;
+	pinion_response r = pinion_call(pinion_method_of(*far, "add"), PINION_ARGS(1));
+	int64_t x;
+
+	if (pinion_result(r, &x) != 0 || x != 101)
+		_exit(97);
+	pinion_release(r);
+	return NULL;
+}
+
+/* Each thread's port is new, and its first call may be there before the host has been told of it. */
+static int
+play_early(const char *name)
+{
+	pinion_runtime *theirs;
+	pinion_handle far;
+
+	GUEST_WANT(pinion_attach(&theirs, name) == 0);
+	GUEST_WANT(pinion_handle_find(theirs, "app", "far", &far) == 0);
+	for (uint64_t i = 0; i < scaled(3000) + 20; i++) {
+		pthread_t t;
+
+		GUEST_WANT(pthread_create(&t, NULL, call_at_once, &far) == 0);
+		GUEST_WANT(pthread_join(t, NULL) == 0);
+	}
+	pinion_stop(theirs);
+	return 0;
+}
+
+static void
+what_comes_before_its_port_is_known_waits(void **state)
+{
+	(void)state;
+	assert_int_equal(guest_run("early", own_name), 0);
+}
+
 /* ---- what is refused -------------------------------------------------------------------------- */
 
 static void
@@ -567,7 +606,8 @@ a_command_that_ends_says_so(void **state)
 	assert_non_null(strstr(diag.text, "/bin/true"));
 }
 
-static const struct role roles[] = { { "client", play_client }, { NULL, NULL } };
+static const struct role roles[] = { { "client", play_client }, { "early", play_early },
+	{ NULL, NULL } };
 
 int
 main(int argc, char **argv)
@@ -584,6 +624,8 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(threads_come_and_go, start, stop),
 		cmocka_unit_test_setup_teardown(replicas_come_and_go_while_calls_fly, start, stop),
 		cmocka_unit_test_setup_teardown(clients_call_hosts, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    what_comes_before_its_port_is_known_waits, start, stop),
 		cmocka_unit_test_setup_teardown(an_init_that_fails_says_so, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    more_than_there_is_room_for_is_refused, start, stop),
