@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@
 #include "core/stream.h"
 #include "core/thread.h"
 #include "core/value.h"
+#include "shm/once.h"
 
 static void
 release_owned(struct pinion_request *r)
@@ -93,23 +95,25 @@ pinioni_request_failing(const struct pinion_request *r, enum pinion_origin origi
 static void
 write_fault(pinion_port *port, uint16_t slot, const struct failing *why)
 {
-	struct fault *f = &port->memory.faults[slot];
 	size_t length = why->text == NULL ? 0 : strnlen(why->text, FAULT_TEXT - 1);
+	struct fault f = {
+		.origin = (uint16_t)why->origin,
+		.deployment = why->deployment,
+		.method = why->method,
+		.length = (uint8_t)length,
+	};
 
-	f->origin = (uint16_t)why->origin;
-	f->deployment = why->deployment;
-	f->method = why->method;
-	f->length = (uint8_t)length;
 	if (length != 0)
-		memcpy(f->text, why->text, length);
+		memcpy(f.text, why->text, length);
+	once_put(&port->memory.faults[slot], &f, offsetof(struct fault, text) + length);
 }
 
 /* What a result's slot says when the request failed. */
 __attribute__((noinline, cold)) static void
 write_failure(const struct pinion_request *r, const struct outcome *o, struct slot *slot)
 {
-	slot->status = o->status;
-	slot->length = 0; /* whoever copies a fault copies no earlier call's result */
+	once_put_u32(&slot->status, (uint32_t)o->status);
+	once_put_u32(&slot->length, 0); /* whoever copies a fault copies no earlier call's result */
 	if (!o->in_place)
 		write_fault(r->port, r->message.slot, o->why);
 }

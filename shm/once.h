@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shm/once.h - reading what another process may write at any time: each word is loaded once, and is ours then.
+ * shm/once.h - reading what another process may write at any time: each word is loaded once, and is ours then; writing what it may read.
  *
  * Why       A value that was checked and is read again is another value. Nothing keeps a compiler from reading a plain field
  *           again where it needs it. All the same such fields are plain in shm/format.h: whoever keeps the rules has frozen
@@ -43,6 +43,28 @@ once_copy(void *to, const void *from, size_t bytes)
 		uint64_t word = once_u64((const unsigned char *)from + at);
 
 		memcpy((unsigned char *)to + at, &word, sizeof word);
+	}
+}
+
+/* The other way round: what another thread may be reading, because the slot's owner, another process, has ended it itself. */
+static inline void
+once_put_u32(void *field, uint32_t value)
+{
+	/* relaxed: published after it, by an edge. */
+	atomic_store_explicit((once_half *)field, value, memory_order_relaxed);
+}
+
+/* Whole words. to: aligned to 8. */
+static inline void
+once_put(void *to, const void *from, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
+		uint64_t word;
+
+		memcpy(&word, (const unsigned char *)from + at, sizeof word);
+		/* relaxed: as above. */
+		atomic_store_explicit(
+		    (once_word *)(void *)((unsigned char *)to + at), word, memory_order_relaxed);
 	}
 }
 
