@@ -414,8 +414,8 @@ await_worker(pinion_handle on)
 #endif
 #endif
 #if defined(__SANITIZE_THREAD__) || defined(LIES_ARE_SEEN)
-void AnnotateBenignRaceSized(const char *file, int line, const volatile void *at, size_t size,
-    const char *why); /* of its runtime */
+void AnnotateBenignRaceSized(
+    const char *file, int line, const void *at, size_t size, const char *why); /* of its runtime */
 
 static void
 tell_of_lies(const struct slot *slot)
